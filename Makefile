@@ -1,0 +1,58 @@
+# keypoint-kit. Every target does its own set-up. `make help` lists them.
+PYTHON ?= python3
+PROFILE ?= quick
+RUN ?= $(PROFILE)
+CORES ?= 2
+TORCH_INDEX ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SNAKEMAKE := $(BIN)/snakemake --profile profiles/local --cores $(CORES)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup reproduce test lab train-figures lint format clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@echo
+	@echo "reproduce takes PROFILE=quick|smoke|paper, RUN=name and CORES=n; setup takes TORCH_INDEX=url and PYTHON=python3.x"
+
+setup: $(STAMP)  ## make .venv and install the project with the pinned versions
+
+$(STAMP): pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(PYTHON) is older than Python 3.11: give a newer one with PYTHON=python3.x"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --quiet -c requirements.lock torch --index-url $(TORCH_INDEX))
+	$(BIN)/python -m pip install --quiet -c requirements.lock -e ".[dev]"
+	@touch $@
+
+reproduce: $(STAMP)  ## the main job: world, notebooks, results/index.html
+	@case "$(PROFILE)" in quick|smoke|paper) ;; \
+		*) echo "PROFILE=$(PROFILE) is unknown: quick, smoke or paper"; exit 2;; esac
+	@status=0; $(SNAKEMAKE) --config profile=$(PROFILE) run=$(RUN) || status=$$?; \
+		mkdir -p results && $(BIN)/python -m kp_helpers.results index results && exit $$status
+
+test: $(STAMP)  ## the tests
+	$(BIN)/python -m pytest -q
+
+lab: $(STAMP)  ## JupyterLab on the notebooks, on this machine only
+	$(BIN)/jupyter lab --ip=127.0.0.1 notebooks
+
+train-figures: $(STAMP)  ## train the small model of the figures world; goes on where it stopped
+	$(BIN)/python -m kp_helpers.figures train
+
+lint: $(STAMP)  ## ruff on code and notebooks, and notebooks without outputs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/nbstripout --verify notebooks/*.ipynb
+
+format: $(STAMP)  ## let ruff and nbstripout put code and notebooks in order
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/nbstripout notebooks/*.ipynb
+
+clean:  ## remove what was generated; keeps .venv, results and training checkpoints
+	rm -rf build/figures build/figures-smoke build/runs .snakemake .pytest_cache .ruff_cache
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -1,0 +1,174 @@
+"""A run's folder, `results/<NN_name>/<run>/`: written aside, moved into place when it is whole."""
+
+import csv
+import io
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from kp_helpers.files import replace_file
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_PREDICTION_COLUMNS = ("run", "method", "image", "keypoint", "visible", "x", "y", "true_x", "true_y", "error")
+_CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+class ResultsError(ValueError):
+    """A result that cannot be written or read; the sentence names the file or field."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """One row of `metrics.json`: a measured number, its denominator, and what the source reports.
+
+    value, sd, interval, paper and paper_sd are all in `unit`; n is the number of cases behind the value.
+    """
+
+    name: str
+    value: float | None
+    n: int
+    threshold: str = ""
+    normaliser: str = ""
+    unit: str = ""
+    sd: float | None = None
+    interval: tuple[float, float] | None = None
+    paper: float | None = None
+    paper_sd: float | None = None
+    source: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """One row of `predictions.csv`: (x, y) in pixels of the frame, `true` None where unknown."""
+
+    image: str
+    keypoint: str
+    visible: bool
+    predicted: tuple[float, float]
+    true: tuple[float, float] | None = None
+    method: str = ""
+    run: int = 0
+
+
+class RunFolder:
+    """The folder of one run, to be used as a context manager or ended with `close()`.
+
+    Files go to a hidden folder beside the final one, which appears whole at the end, or not at all after an
+    exception. A run that exists is refused unless `overwrite` is true; then it is replaced as the last act.
+    """
+
+    def __init__(self, root: str | Path, notebook: str, run: str, *, overwrite: bool = False):
+        parent = Path(root) / checked_name(notebook, "notebook")
+        self.path = parent / checked_name(run, "run")
+        self.overwrite = overwrite
+        if self.path.exists() and not overwrite:
+            raise ResultsError(f"{self.path} exists: choose another run, or ask for overwriting")
+        parent.mkdir(parents=True, exist_ok=True)
+        self.partial: Path | None = Path(tempfile.mkdtemp(prefix=f".{run}.", dir=parent))
+        self.partial.chmod(0o755)
+
+    def __enter__(self) -> "RunFolder":
+        return self
+
+    def __exit__(self, kind, error, trace) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.discard()
+
+    def close(self) -> Path:
+        """Move the finished folder into place and return where it is; a second call changes nothing."""
+        if self.partial is not None:
+            move_into_place(self.partial, self.path, overwrite=self.overwrite)
+            self.partial = None
+        return self.path
+
+    def discard(self) -> None:
+        """Remove what was written; the run does not come to exist."""
+        if self.partial is not None:
+            shutil.rmtree(self.partial, ignore_errors=True)
+            self.partial = None
+
+    def file(self, name: str) -> Path:
+        """Path of a file to be written, such as `embedding.safetensors` or `figures/losses.png`."""
+        if self.partial is None:
+            raise ResultsError(f"{self.path.name} is closed: {name} came too late")
+        for part in Path(name).parts:
+            checked_name(part, "file")
+        path = self.partial / name
+        path.parent.mkdir(mode=0o755, exist_ok=True)
+        return path
+
+    def config(self, settings: Mapping, **facts) -> None:
+        """`config.json`: the settings of the run and the facts round it, see `provenance.run_facts`."""
+        write_json(self.file("config.json"), {"settings": dict(settings), **facts})
+
+    def metrics(self, rows: Iterable[Metric]) -> None:
+        """`metrics.json`: a list of rows; a number that is not finite is refused, None says "no cases"."""
+        write_json(self.file("metrics.json"), [asdict(row) for row in rows])
+
+    def predictions(self, rows: Iterable[Prediction]) -> None:
+        """`predictions.csv`: one row a prediction; error in pixels, empty where the truth is unknown."""
+        table = io.StringIO()
+        writer = csv.writer(table, lineterminator="\n")
+        writer.writerow(_PREDICTION_COLUMNS)
+        writer.writerows(_prediction_row(row) for row in rows)
+        write_file(self.file("predictions.csv"), table.getvalue())
+
+    def figure(self, name: str, figure) -> None:
+        """`figures/<name>.png` of a matplotlib figure; equal pictures are equal files."""
+        picture = io.BytesIO()
+        figure.savefig(picture, format="png", dpi=120, bbox_inches="tight", metadata={"Software": None})
+        write_file(self.file(f"figures/{name}.png"), picture.getvalue())
+
+
+def project_path(path: str | Path) -> Path:
+    """A path as notebooks take it: a relative one starts at the checkout, whatever the working directory."""
+    return _CHECKOUT / path
+
+
+def checked_name(name: str, field: str) -> str:
+    """The name of one folder or file, refused where it could lead elsewhere."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ResultsError(f"{field} is {name!r}, expected letters, digits, '.', '_' and '-'")
+    return name
+
+
+def write_file(path: Path, content: str | bytes) -> None:
+    """Write text as UTF-8, or bytes, whole or not at all."""
+    data = content.encode() if isinstance(content, str) else content
+    replace_file(path, lambda partial: partial.write_bytes(data))
+
+
+def write_json(path: Path, content) -> None:
+    """JSON with sorted keys and no NaN, so that equal content is an equal file."""
+    try:
+        text = json.dumps(content, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    except (TypeError, ValueError) as error:
+        raise ResultsError(f"{path.name}: {error}; expected plain finite values") from None
+    write_file(path, text + "\n")
+
+
+def move_into_place(partial: Path, target: Path, *, overwrite: bool) -> None:
+    """Rename a finished folder to its final name; an existing one is replaced only if `overwrite` is true."""
+    if not target.exists():
+        os.rename(partial, target)
+    elif not overwrite:
+        raise ResultsError(f"{target} exists: choose another run, or ask for overwriting")
+    else:
+        old = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
+        os.rename(target, old / "run")
+        os.rename(partial, target)
+        shutil.rmtree(old)
+
+
+def _prediction_row(row: Prediction) -> list:
+    (x, y), (true_x, true_y) = row.predicted, row.true or ("", "")
+    error = f"{((x - true_x) ** 2 + (y - true_y) ** 2) ** 0.5:.4f}" if row.true else ""
+    numbers = [f"{value:.4f}" if value != "" else "" for value in (x, y, true_x, true_y)]
+    return [row.run, row.method, row.image, row.keypoint, int(row.visible), *numbers, error]

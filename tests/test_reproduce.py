@@ -1,0 +1,118 @@
+"""Running one notebook: what is refused, what counts as failed, and that a failure leaves results alone."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kp_helpers.reproduce import ReproduceError, main, run_notebook
+
+NOTEBOOKS = Path(__file__).parent / "data" / "notebooks"
+
+
+def contents(folder: Path) -> dict:
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_run_gives_its_product_and_its_page(tmp_path):
+    given = {"seed": "7", "rate": "1e-3", "fast": "true", "label": 'x"; 1/0'}
+    product = run_notebook(NOTEBOOKS / "happy.ipynb", tmp_path / "happy" / "quick", given)
+    assert product == tmp_path / "happy" / "quick" / "metrics.json"
+    assert json.loads(product.read_text()) == {"seed": 7, "rate": 0.001, "fast": True, "label": 'x"; 1/0'}
+    page = (product.parent / "notebook.html").read_text()
+    assert f"seed 7, saved under {tmp_path}" in page
+    assert sorted(path.name for path in product.parent.parent.iterdir()) == ["quick"]
+    with pytest.raises(ReproduceError, match="quick exists: choose another run, or give --overwrite"):
+        run_notebook(NOTEBOOKS / "happy.ipynb", product.parent)
+
+
+def test_the_working_directory_changes_nothing(tmp_path):
+    command = [sys.executable, "-m", "kp_helpers.reproduce", NOTEBOOKS / "happy.ipynb"]
+    done = subprocess.run(
+        [*command, "happy/a", "-p", "seed", "3"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "happy" / "a" / "metrics.json").read_text())["seed"] == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("exits", "FAILED, cell 2 ended with SystemExit"),
+        ("killed", "FAILED, .*(DeadKernel|died|was not run)"),
+        ("fails", "FAILED, .*the cell says why"),
+        ("no_product", "FAILED, it ran to its end but saved no metrics.json"),
+    ],
+)
+def test_a_failed_run_says_so_and_leaves_the_results_before(name, message, tmp_path):
+    old = tmp_path / name / "quick"
+    old.mkdir(parents=True)
+    (old / "metrics.json").write_text("[]")
+    before = contents(old)
+    with pytest.raises(ReproduceError, match=f"(?s){name}.ipynb: {message}"):
+        run_notebook(NOTEBOOKS / f"{name}.ipynb", old, {"seed": "1"}, overwrite=True)
+    assert contents(old) == before
+    assert {path.name for path in old.parent.iterdir()} <= {"quick", "quick.failed.ipynb"}
+
+
+def test_a_cell_that_takes_too_long_is_a_failure(tmp_path):
+    with pytest.raises(ReproduceError, match=r"slow.ipynb: FAILED, .*(?i:time)"):
+        run_notebook(NOTEBOOKS / "slow.ipynb", tmp_path / "slow" / "quick", timeout=2)
+    assert not (tmp_path / "slow" / "quick").exists()
+
+
+def test_the_next_good_run_clears_the_failed_one(tmp_path):
+    failed = tmp_path / "happy" / "quick.failed.ipynb"
+    failed.parent.mkdir()
+    failed.write_text("{}")
+    run_notebook(NOTEBOOKS / "happy.ipynb", tmp_path / "happy" / "quick")
+    assert not failed.exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"sed": "1"}, "parameter 'sed' is unknown, did you mean 'seed'?"),
+        ({"seed\nimport os": "1"}, "is no identifier"),
+        ({"seed": "ten"}, "parameter 'seed' is 'ten', expected int as its default 0"),
+        ({"seed": "1.5"}, "parameter 'seed' is '1.5', expected int"),
+        ({"rate": "fast"}, "parameter 'rate' is 'fast', expected float"),
+        ({"fast": "yes"}, "parameter 'fast' is 'yes', expected bool"),
+        ({"fast": "1"}, "parameter 'fast' is '1', expected bool"),
+        ({"results": "/elsewhere"}, "parameter 'results' follows from OUT_DIR"),
+    ],
+)
+def test_wrong_parameters_are_refused_before_anything_runs(given, message, tmp_path):
+    with pytest.raises(ReproduceError) as caught:
+        run_notebook(NOTEBOOKS / "happy.ipynb", tmp_path / "happy" / "quick", given)
+    assert message in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_kernel_names_the_command(tmp_path):
+    with pytest.raises(ReproduceError, match=r"kernel 'nowhere' is not installed: .*ipykernel install"):
+        run_notebook(NOTEBOOKS / "happy.ipynb", tmp_path / "happy" / "quick", kernel="nowhere")
+
+
+def test_files_that_are_no_notebook_are_named(tmp_path, capsys):
+    broken = tmp_path / "broken.ipynb"
+    broken.write_text("<html>")
+    bare = tmp_path / "bare.ipynb"
+    shutil.copy(NOTEBOOKS / "happy.ipynb", bare)
+    bare.write_text(bare.read_text().replace('"parameters"', '"other"'))
+    assert main([str(tmp_path / "none.ipynb"), str(tmp_path / "none" / "a")]) == 1
+    assert main([str(broken), str(tmp_path / "broken" / "a")]) == 1
+    assert main([str(bare), str(tmp_path / "bare" / "a")]) == 1
+    errors = capsys.readouterr().err
+    assert "none.ipynb: no such notebook" in errors
+    assert "broken.ipynb: cannot be read as a notebook" in errors
+    assert "bare.ipynb: its parameters cell has no 'results', found []" in errors
+
+
+def test_a_parameter_given_twice_is_refused(tmp_path, capsys):
+    twice = ["-p", "seed", "1", "-p", "seed", "2"]
+    assert main([str(NOTEBOOKS / "happy.ipynb"), str(tmp_path / "happy" / "a"), *twice]) == 1
+    assert "parameter 'seed' is given twice: '1' and '2'" in capsys.readouterr().err
