@@ -1,0 +1,100 @@
+"""From heat maps to points, and which tokens make good keypoints.
+
+Points are (x, y) in [0,1], pixel centres at +0.5. Ties go to the first pixel in reading order.
+"""
+
+import torch
+
+from kp_helpers.heatmaps import gaussian_target, pixel_centres
+
+
+def argmax_keypoints(maps: torch.Tensor) -> torch.Tensor:
+    """The centre of the largest pixel: (..., H, W) -> (..., 2) as (x, y) in [0,1]."""
+    height, width = maps.shape[-2:]
+    index = maps.flatten(-2).argmax(dim=-1)
+    x = (index % width + 0.5) / width
+    y = (index.div(width, rounding_mode="floor") + 0.5) / height
+    return torch.stack([x, y], dim=-1).to(maps.dtype)
+
+
+def windowed_average(maps: torch.Tensor, radius: float = 5.0) -> torch.Tensor:
+    """The centre of mass of what lies within `radius` pixels of the largest pixel; the rest counts as zero.
+
+    maps: (..., H, W), values >= 0. Returns (..., 2) as (x, y) in [0,1]. StableKeypoints uses 5 pixels at 512.
+    """
+    height, width = maps.shape[-2:]
+    peak = argmax_keypoints(maps)
+    columns = (pixel_centres(width, maps) - peak[..., :1]) * width
+    rows = (pixel_centres(height, maps) - peak[..., 1:]) * height
+    distance = rows.square()[..., :, None] + columns.square()[..., None, :]
+    # half a thousandth of a pixel keeps the disc's rim inside it, whatever the rounding
+    return _centre_of_mass(maps * (distance <= (radius + 5e-4) ** 2))
+
+
+def soft_argmax(maps: torch.Tensor, temperature: float = 1.0) -> torch.Tensor:
+    """The mean point under softmax over pixels of maps / temperature, a differentiable stand-in for argmax.
+
+    maps: (..., H, W). Returns (..., 2) as (x, y) in [0,1]; a small temperature comes nearer to the argmax.
+    """
+    weights = (maps.flatten(-2) / temperature).softmax(dim=-1)
+    return _centre_of_mass(weights.view(maps.shape))
+
+
+def _centre_of_mass(maps: torch.Tensor) -> torch.Tensor:
+    height, width = maps.shape[-2:]
+    total = maps.sum(dim=(-2, -1)) + torch.finfo(maps.dtype).tiny
+    x = (maps.sum(dim=-2) * pixel_centres(width, maps)).sum(dim=-1) / total
+    y = (maps.sum(dim=-1) * pixel_centres(height, maps)).sum(dim=-1) / total
+    return torch.stack([x, y], dim=-1)
+
+
+def rank_gaussian(maps: torch.Tensor, k: int, sigma: float, floor: float = 1e-5) -> torch.Tensor:
+    """The k tokens whose maps are nearest to one Gaussian blob, nearest first (StableKeypoints).
+
+    Nearness is KL(G || P): P the softmax over pixels of the map, G a Gaussian of standard deviation `sigma`
+    pixels at the map's argmax, plus `floor`, normalised. maps: (N, H, W). Returns (k,) indices into N.
+    """
+    _check_count("rank_gaussian", k, len(maps))
+    target = _blobs_at_argmax(maps, sigma).flatten(1) + floor
+    target = target / target.sum(dim=1, keepdim=True)
+    log_share = maps.flatten(1).log_softmax(dim=1)
+    divergence = (target * (target.log() - log_share)).sum(dim=1)
+    return divergence.argsort(stable=True)[:k]
+
+
+def furthest_points(maps: torch.Tensor, k: int, candidates: torch.Tensor) -> torch.Tensor:
+    """k of the candidates, spread out: the furthest pair, then each time the one furthest from all chosen.
+
+    Distances are between argmax positions. maps: (N, H, W). candidates: (C,) indices into N, C >= k; among
+    equals the earlier candidate wins. Returns (k,) indices into N in the order in which they were chosen.
+    """
+    _check_count("furthest_points", k, len(candidates))
+    points = argmax_keypoints(maps[candidates])
+    distance = torch.cdist(points[None], points[None], compute_mode="donot_use_mm_for_euclid_dist")[0]
+    pairs = torch.ones_like(distance).triu(1).bool()  # each pair once, also where all points coincide
+    chosen = list(divmod(int(distance.where(pairs, -1.0).argmax()), len(points)))[:k]
+    while len(chosen) < k:
+        nearest = distance[:, chosen].min(dim=1).values
+        nearest[chosen] = -1.0
+        chosen.append(int(nearest.argmax()))
+    return candidates[chosen]
+
+
+def most_chosen(choices: torch.Tensor, k: int) -> torch.Tensor:
+    """The k tokens that occur most often in `choices` (any shape, indices), the most frequent first.
+
+    Among equally frequent tokens the smaller index wins. Returns (k,) indices.
+    """
+    tokens, counts = choices.flatten().unique(return_counts=True)
+    _check_count("most_chosen", k, len(tokens))
+    return tokens[counts.argsort(descending=True, stable=True)[:k]]
+
+
+def _blobs_at_argmax(maps: torch.Tensor, sigma: float) -> torch.Tensor:
+    """A Gaussian of `sigma` pixels and peak 1 at the argmax of each map: (..., H, W), H equal to W."""
+    return gaussian_target(argmax_keypoints(maps), maps.shape[-1], sigma / maps.shape[-1])
+
+
+def _check_count(name: str, k: int, available: int) -> None:
+    if not 1 <= k <= available:
+        raise ValueError(f"{name}: k is {k}, expected 1 to {available}, the number of tokens to choose from")

@@ -1,0 +1,56 @@
+"""The losses of the two stages. Maps have their values in [0,1]; every loss is a mean, so sizes compare."""
+
+import torch
+
+from kp_helpers.heatmaps import gaussian_target, warp_back
+from kp_helpers.keypoints import argmax_keypoints
+
+
+def localization_loss(maps: torch.Tensor, sigma: float) -> torch.Tensor:
+    """mean_n mean_px (M_n - G_n)^2: each map should be one blob where it is largest now (StableKeypoints).
+
+    G_n is a Gaussian of peak 1 and standard deviation `sigma` pixels of the map at the argmax of M_n; no
+    gradient passes through its place. maps: (..., N, S, S). Returns a scalar.
+    """
+    if maps.ndim < 3 or maps.shape[-1] != maps.shape[-2]:
+        raise ValueError(f"localization_loss: maps have shape {tuple(maps.shape)}, expected (..., N, S, S)")
+    size = maps.shape[-1]
+    blobs = gaussian_target(argmax_keypoints(maps.detach()), size, sigma / size)
+    return (maps - blobs).square().mean()
+
+
+def equivariance_loss(
+    maps: torch.Tensor, maps_transformed: torch.Tensor, theta: torch.Tensor
+) -> torch.Tensor:
+    """mean_n mean_px (T^-1(M_n(T(x))) - M_n(x))^2: the maps should move with the image (StableKeypoints).
+
+    maps: (N, H, W) of the plain view; maps_transformed: (N, H, W) of the view `theta` (1, 2, 3). Batches
+    (B, N, H, W) with theta (B, 2, 3) too. Returns a scalar.
+    """
+    _check_same("equivariance_loss", "maps_transformed", maps_transformed, maps)
+    return (warp_back(maps_transformed, theta) - maps).square().mean()
+
+
+def target_loss(map: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """mean over all pixels of (map - target)^2 (Schofield). Both (..., H, W). Returns a scalar."""
+    _check_same("target_loss", "target", target, map)
+    return (map - target).square().mean()
+
+
+def cross_entropy_loss(map: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """-sum_px t log p, with p and t the map and the target each divided by its sum over pixels, mean over
+    maps.
+
+    The kit's own alternative to `target_loss`: a map that is nearly zero everywhere is not nearly right under
+    it. map, target: (..., H, W), values >= 0. Returns a scalar; its smallest value is the entropy of t.
+    """
+    _check_same("cross_entropy_loss", "target", target, map)
+    tiny = torch.finfo(map.dtype).tiny
+    log_share = (map.flatten(-2) + tiny).log() - (map.flatten(-2).sum(-1, keepdim=True) + tiny).log()
+    share = target.flatten(-2) / target.flatten(-2).sum(-1, keepdim=True)
+    return -(share * log_share).sum(-1).mean()
+
+
+def _check_same(loss: str, name: str, found: torch.Tensor, expected: torch.Tensor) -> None:
+    if found.shape != expected.shape:
+        raise ValueError(f"{loss}: {name} has shape {tuple(found.shape)}, expected {tuple(expected.shape)}")

@@ -1,0 +1,161 @@
+"""A model folder on disk: find it, fetch it, check it, before anything in it is used.
+
+A folder is a diffusers pipeline folder of Stable Diffusion's kind. Nothing in it is trusted: only safetensors
+weights and JSON settings are read, and what asks for code is refused.
+"""
+
+import difflib
+import hashlib
+import json
+import re
+from pathlib import Path
+
+from huggingface_hub import snapshot_download
+from safetensors import SafetensorError, safe_open
+
+CONFIGS = {
+    "unet": "config.json",
+    "vae": "config.json",
+    "text_encoder": "config.json",
+    "scheduler": "scheduler_config.json",
+    "tokenizer": "tokenizer_config.json",
+}
+WEIGHTS = {
+    "unet": "diffusion_pytorch_model.safetensors",
+    "vae": "diffusion_pytorch_model.safetensors",
+    "text_encoder": "model.safetensors",
+}
+KINDS = {
+    "unet": ("diffusers", "UNet2DConditionModel"),
+    "vae": ("diffusers", "AutoencoderKL"),
+    "text_encoder": ("transformers", "CLIPTextModel"),
+}
+CODE_KEYS = ("auto_map", "trust_remote_code", "custom_pipeline")
+HUB_ID = re.compile(r"(?P<repo>\w[\w.-]*/[\w.-]+)(@(?P<revision>[\w./-]+))?")
+FETCHED = ["model_index.json", "keypoint_kit.json", "tokenizer/*.json", "tokenizer/*.txt"] + [
+    f"{part}/{name}" for files in (CONFIGS, WEIGHTS) for part, name in files.items()
+]
+
+
+class ModelError(ValueError):
+    """A model that cannot be used; the sentence names the file, what was found and what was expected."""
+
+
+def locate(model: str | Path) -> tuple[Path, str | None]:
+    """The folder of a path or hub id, and for a hub id the commit that it was resolved to."""
+    hub = HUB_ID.fullmatch(model) if isinstance(model, str) else None
+    if hub and not Path(model.split("/")[0]).is_dir():
+        return _from_hub(hub["repo"], hub["revision"])
+    folder = Path(model).expanduser()
+    if not folder.is_dir():
+        raise ModelError(
+            f"{folder}: no such folder, expected a diffusers pipeline folder or a hub id owner/name"
+        )
+    return folder, None
+
+
+def _from_hub(repo: str, revision: str | None) -> tuple[Path, str]:
+    try:
+        folder = Path(snapshot_download(repo, revision=revision, allow_patterns=FETCHED))
+    except Exception as error:  # the hub's client raises some twenty types; all mean that there is no model
+        pinned = f" --revision {revision}" if revision else ""
+        raise ModelError(
+            f"{repo}: found neither as a folder here nor in the hub's cache, and it could not be fetched "
+            f"({type(error).__name__}); with a network run `hf download {repo}{pinned}` with HF_HUB_OFFLINE "
+            "unset, or set HF_HOME to a folder whose cache holds it"
+        ) from error
+    return folder, folder.name
+
+
+def check(folder: Path, known: dict[str, set[str]]) -> dict[str, dict]:
+    """The settings of the five components, after index, files and keys have been checked.
+
+    known: for some components the settings that exist; a key beside them is an error that names the nearest.
+    """
+    _check_index(folder / "model_index.json")
+    for path in sorted(folder.rglob("*.py")):
+        raise ModelError(f"{path}: the model folder brings code, expected weights and settings only")
+    for part, name in WEIGHTS.items():
+        _check_weights_file(folder / part / name)
+    configs = {part: _config(folder / part / name) for part, name in CONFIGS.items()}
+    for part, keys in known.items():
+        _check_keys(folder / part / CONFIGS[part], configs[part], keys)
+    return configs
+
+
+def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the tensors in a safetensors file, from its header alone."""
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path}: truncated or no safetensors file ({first_line(error)})") from error
+
+
+def default_timestep(folder: Path, levels: int) -> int:
+    """The noise level that `keypoint_kit.json` names, 0 where the folder has no such file."""
+    path = folder / "keypoint_kit.json"
+    timestep = _json(path).get("timestep", 0) if path.is_file() else 0
+    if type(timestep) is not int or not 0 <= timestep < levels:
+        raise ModelError(f"{path}: timestep is {timestep!r}, expected an integer from 0 to {levels - 1}")
+    return timestep
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, as hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def first_line(error: Exception) -> str:
+    """The first line of a library's message, short enough to stand inside a sentence."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def _check_index(path: Path) -> None:
+    if not path.is_file():
+        raise ModelError(f"{path}: missing, expected the index of a diffusers pipeline folder")
+    index = _json(path)
+    for part, kind in KINDS.items():
+        if index.get(part) != list(kind):
+            raise ModelError(f"{path}: {part} is {index.get(part)!r}, expected {list(kind)}")
+
+
+def _check_weights_file(path: Path) -> None:
+    if path.is_file():
+        return
+    pickles = sorted(
+        p.name for ending in ("bin", "pt", "pth", "ckpt") for p in path.parent.glob(f"*.{ending}")
+    )
+    if pickles:
+        raise ModelError(
+            f"{path}: missing, found only {pickles[0]}, a pickle that can run code; expected safetensors"
+        )
+    raise ModelError(f"{path}: missing, expected the component's weights as safetensors")
+
+
+def _config(path: Path) -> dict:
+    if not path.is_file():
+        raise ModelError(f"{path}: missing, expected the component's settings as JSON")
+    config = _json(path)
+    for key in CODE_KEYS:
+        if key in config:
+            raise ModelError(f"{path}: {key!r} asks for code from the folder, expected settings without it")
+    return config
+
+
+def _check_keys(path: Path, config: dict, known: set[str]) -> None:
+    for key in config:
+        if not key.startswith("_") and key not in known:
+            nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]
+            raise ModelError(f"{path}: unknown setting {key!r}; the nearest known one is {nearest!r}")
+
+
+def _json(path: Path) -> dict:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path}: malformed JSON ({first_line(error)})") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{path}: holds a {type(content).__name__}, expected a JSON object")
+    return content

@@ -1,0 +1,21 @@
+"""Fixtures that several test modules share."""
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def tiny_sd_folder(tmp_path_factory) -> Path:
+    """A model folder of Stable Diffusion 1.5's layout, tiny, with random weights; not to be written to."""
+    from helpers import tiny_sd
+
+    return tiny_sd.make(tmp_path_factory.mktemp("models") / "tiny_sd")
+
+
+@pytest.fixture(scope="session")
+def tiny_sd(tiny_sd_folder):
+    """The loaded model of `tiny_sd_folder`."""
+    from kp_helpers import diffusion
+
+    return diffusion.load(tiny_sd_folder)

@@ -1,0 +1,179 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from diffusers.models.attention_processor import AttnProcessor, AttnProcessor2_0
+
+from kp_helpers import attention
+
+TIMESTEP = 100
+
+
+@pytest.fixture
+def inputs(tiny_sd):
+    generator = torch.Generator().manual_seed(0)
+    latents = torch.randn(2, 4, 16, 16, generator=generator)
+    context = 4 * torch.randn(7, tiny_sd.context_width, generator=generator)
+    return tiny_sd.unet, latents, context
+
+
+def _oracle(unet, latents, context, layers, size):
+    """Upsample the features that enter a layer, project, multiply, softmax: the published code's order."""
+    features = {}
+    hooks = [
+        unet.get_submodule(name).register_forward_pre_hook(
+            lambda _, args, kwargs, name=name: features.__setitem__(name, args[0]), with_kwargs=True
+        )
+        for name in layers
+    ]
+    with torch.no_grad():
+        unet(latents, TIMESTEP, encoder_hidden_states=context.expand(len(latents), -1, -1))
+    for hook in hooks:
+        hook.remove()
+    maps = [_oracle_layer(unet.get_submodule(name), features[name], context, size) for name in layers]
+    return torch.stack(maps).mean(dim=0)
+
+
+def _oracle_layer(module, features, context, size):
+    side = int(features.shape[1] ** 0.5)
+    grid = features.transpose(1, 2).unflatten(2, (side, side))
+    grid = F.interpolate(grid, size=(size, size), mode="bicubic", align_corners=False)
+    query = module.to_q(grid.flatten(2).transpose(1, 2)).unflatten(2, (module.heads, -1))
+    key = module.to_k(context).unflatten(1, (module.heads, -1))
+    logits = torch.einsum("bpmd,nmd->bmnp", query, key) / query.shape[-1] ** 0.5
+    return logits.softmax(dim=2).mean(dim=1).unflatten(2, (size, size)).detach()
+
+
+def test_default_layers_are_the_first_four_of_the_up_path(tiny_sd):
+    assert len(attention.cross_attention_layers(tiny_sd.unet)) == 16
+    assert attention.cross_attention_layers(tiny_sd.unet)[7:11] == attention.readout_layers(tiny_sd.unet)
+    assert attention.readout_layers(tiny_sd.unet) == (
+        "up_blocks.1.attentions.0.transformer_blocks.0.attn2",
+        "up_blocks.1.attentions.1.transformer_blocks.0.attn2",
+        "up_blocks.1.attentions.2.transformer_blocks.0.attn2",
+        "up_blocks.2.attentions.0.transformer_blocks.0.attn2",
+    )
+
+
+def test_maps_are_those_of_upsampled_features(inputs):
+    unet, latents, context = inputs
+    expected = _oracle(unet, latents, context, attention.readout_layers(unet), 24)
+    maps = attention.attention_maps(unet, latents, TIMESTEP, context, size=24)
+    assert maps.shape == (2, 7, 24, 24)
+    assert torch.allclose(maps, expected, atol=2e-5)
+    assert maps.max() - maps.min() > 0.05  # the agreement is about maps that differ
+
+
+def test_maps_of_chosen_layers_in_any_order(inputs):
+    unet, latents, context = inputs
+    layers = [attention.cross_attention_layers(unet)[i] for i in (6, 2)]
+    maps = attention.attention_maps(unet, latents, TIMESTEP, context, layers=layers, size=20)
+    assert torch.allclose(maps, _oracle(unet, latents, context, layers, 20), atol=2e-5)
+
+
+def test_a_context_for_each_image(inputs):
+    unet, latents, context = inputs
+    both = torch.stack([context, context.flip(0)])
+    maps = attention.attention_maps(unet, latents, TIMESTEP, both, size=16)
+    second = attention.attention_maps(unet, latents[1:], TIMESTEP, context.flip(0), size=16)
+    assert torch.allclose(maps[1:], second, atol=1e-6)
+
+
+def test_latents_that_are_no_square(inputs):
+    unet, _, context = inputs
+    latents = torch.randn(1, 4, 16, 32, generator=torch.Generator().manual_seed(1))
+    found = attention.logits(unet, latents, TIMESTEP, context)
+    assert [tuple(value.shape) for value in found.values()] == [(1, 8, 7, 4, 8)] * 3 + [(1, 8, 7, 8, 16)]
+
+
+def test_logits_give_the_maps(inputs):
+    unet, latents, context = inputs
+    layer = attention.readout_layers(unet)[0]
+    logits = attention.logits(unet, latents, TIMESTEP, context, layers=[layer])[layer]
+    maps = attention.attention_maps(unet, latents, TIMESTEP, context, layers=[layer], size=logits.shape[-1])
+    assert torch.allclose(logits.softmax(dim=2).mean(dim=1), maps, atol=1e-6)
+
+
+def test_gradient_reaches_the_context_only(inputs):
+    unet, latents, context = inputs
+    unet.requires_grad_(True)
+    learned = context.clone().requires_grad_(True)
+    attention.attention_maps(unet, latents, TIMESTEP, learned, size=8)[:, 0].square().sum().backward()
+    assert all(parameter.grad is None for parameter in unet.parameters())
+    assert all(parameter.requires_grad for parameter in unet.parameters())
+    unet.requires_grad_(False)
+    direction = torch.randn(context.shape, generator=torch.Generator().manual_seed(2))
+    ahead, behind = (_energy(unet, latents, context + s * 1e-2 * direction) for s in (1, -1))
+    assert (learned.grad * direction).sum().item() == pytest.approx((ahead - behind) / 2e-2, rel=1e-2)
+
+
+def _energy(unet, latents, context) -> float:
+    maps = attention.attention_maps(unet, latents, TIMESTEP, context, size=8)
+    return maps[:, 0].double().square().sum().item()
+
+
+def test_recomputed_heads_give_the_same_maps_and_gradients(inputs, monkeypatch):
+    unet, latents, context = inputs
+    results = []
+    for kept in (attention.KEPT_NUMBERS, 0):
+        monkeypatch.setattr(attention, "KEPT_NUMBERS", kept)
+        learned = context.clone().requires_grad_(True)
+        maps = attention.attention_maps(unet, latents, TIMESTEP, learned, size=16)
+        maps[:, :3].square().sum().backward()
+        results.append((maps.detach(), learned.grad))
+    assert torch.allclose(results[0][0], results[1][0], atol=1e-6)
+    assert torch.allclose(results[0][1], results[1][1], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("kept", [2**26, 0])
+def test_rivals_compete_as_tokens_do(inputs, monkeypatch, kept):
+    monkeypatch.setattr(attention, "KEPT_NUMBERS", kept)
+    unet, latents, context = inputs
+    asked = attention.queries(unet, latents, TIMESTEP, context[:4])
+    together = attention.maps_from_queries(unet, asked, context, size=16)[:, 4:]
+    rivals = attention.rival_sums(unet, asked, context[:4], size=16)
+    alone = attention.maps_from_queries(unet, asked, context[4:], size=16, rivals=rivals)
+    assert torch.allclose(alone, together, atol=1e-6)
+
+
+def test_upsampling_is_bicubic_interpolation():
+    coarse = torch.randn(2, 3, 6, 9, generator=torch.Generator().manual_seed(3))
+    for size in (32, 5):
+        expected = F.interpolate(coarse, size=(size, size), mode="bicubic", align_corners=False)
+        assert torch.allclose(attention._upsample(coarse, size), expected, atol=1e-5)
+
+
+def test_the_unet_stops_behind_the_last_layer(inputs):
+    unet, latents, context = inputs
+    passed = []
+    names = ("up_blocks.2.attentions.0", "up_blocks.2.attentions.1", "conv_out")
+    hooks = [unet.get_submodule(n).register_forward_pre_hook(lambda *_, n=n: passed.append(n)) for n in names]
+    attention.attention_maps(unet, latents, TIMESTEP, context, size=8)
+    for hook in hooks:
+        hook.remove()
+    assert passed == ["up_blocks.2.attentions.0"]
+
+
+def test_processors_come_out_again_also_after_an_exception(inputs):
+    unet, latents, context = inputs
+    unet.set_attn_processor(AttnProcessor())
+    before = dict(unet.attn_processors)
+    attention.attention_maps(unet, latents, TIMESTEP, context, size=8)
+    assert unet.attn_processors == before
+    with pytest.raises(RuntimeError):
+        attention.attention_maps(unet, latents[:, :3], TIMESTEP, context, size=8)
+    assert unet.attn_processors == before
+    unet.set_attn_processor(AttnProcessor2_0())
+
+
+def test_an_unknown_layer_is_named_with_the_nearest(inputs):
+    unet, latents, context = inputs
+    with pytest.raises(ValueError, match=r"'up_blocks\.1\.attentions\.0'.*nearest is 'up_blocks\.1"):
+        attention.attention_maps(unet, latents, TIMESTEP, context, layers=["up_blocks.1.attentions.0"])
+    with pytest.raises(ValueError, match="at least one"):
+        attention.attention_maps(unet, latents, TIMESTEP, context, layers=[])
+
+
+def test_a_context_of_another_width_is_named(inputs):
+    unet, latents, context = inputs
+    with pytest.raises(ValueError, match=r"\(7, 31\), expected \(N, 32\) or \(2, N, 32\)"):
+        attention.attention_maps(unet, latents, TIMESTEP, context[:, :31])

@@ -1,0 +1,82 @@
+import json
+
+import pytest
+from pydantic import ValidationError
+
+from kp_helpers import config
+from kp_helpers.config import AppendedStage, Augmentation, BaseStage, ConfigError, Profile, Reading, TestTime
+
+GROUPS = [Augmentation, Reading, BaseStage, AppendedStage, TestTime, config.Protocol, Profile]
+
+
+def test_defaults_are_the_papers():
+    base, appended, test = BaseStage(), AppendedStage(), TestTime()
+    assert (base.tokens, base.steps, base.images_per_step, base.learning_rate) == (500, 500, 4, 5e-3)
+    assert (base.candidates, base.keypoints, base.sigma, base.sigma_pixels) == (25, 10, 2.0, 2.0)
+    assert (base.localization_weight, base.equivariance_weight) == (100, 1000)
+    assert (appended.ratio, appended.steps, appended.target, appended.sigma) == (0.2, 100, "gaussian", 0.05)
+    weights = appended.localization_weight, appended.equivariance_weight, appended.target_weight
+    assert weights == (1, 1, 5)
+    assert (appended.objective, appended.mode, appended.appended_tokens(500)) == ("mse", "full", 100)
+    assert (base.reading.map_size, test.views) == (128, 1)
+    protocol = config.Protocol()
+    assert (protocol.runs, protocol.train_images, protocol.test_images) == (8, 5, 10)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_field_is_described_in_one_line(group):
+    for field in group.model_fields.values():
+        assert field.description and "\n" not in field.description
+
+
+@pytest.mark.parametrize(
+    "values, sentence",
+    [
+        ({"learning_rat": 0.1}, "BaseStage has no setting 'learning_rat'; the nearest is 'learning_rate'"),
+        ({"steps": "ten"}, "BaseStage.steps is 'ten': .*integer"),
+        ({"steps": "10"}, "BaseStage.steps is '10': .*integer"),
+        ({"steps": True}, "BaseStage.steps is True: .*integer"),
+        ({"steps": 0}, "BaseStage.steps is 0: .*1"),
+        ({"steps": 2.5}, "BaseStage.steps is 2.5"),
+        ({"sigma": -1.0}, "BaseStage.sigma is -1.0: .*greater than 0"),
+        ({"learning_rate": float("nan")}, "BaseStage.learning_rate is nan: .*finite"),
+        ({"learning_rate": float("inf")}, "BaseStage.learning_rate is inf: .*finite"),
+        ({"seed": -1}, "BaseStage.seed is -1"),
+        ({"reading": {"map_sise": 64}}, "Reading has no setting 'map_sise'; the nearest is 'map_size'"),
+        ({"keypoints": 30}, "30, 25, 500, expected an ascending order"),
+        ({"augmentation": {"zoom_min": 2.0}}, "zoom_min is 2.0, expected at most zoom_max, 1.0"),
+    ],
+)
+def test_a_wrong_setting_is_named_in_one_sentence(values, sentence):
+    with pytest.raises(ConfigError, match=sentence) as caught:
+        BaseStage(**values)
+    assert "\n" not in str(caught.value)
+
+
+def test_settings_are_frozen_and_replaced_with_the_same_checks():
+    base = BaseStage()
+    with pytest.raises(ValidationError, match="frozen"):
+        base.steps = 3
+    assert base.replace(steps=3).steps == 3 and base.steps == 500
+    with pytest.raises(ConfigError, match="nearest is 'steps'"):
+        base.replace(step=3)
+
+
+@pytest.mark.parametrize("name", ["smoke", "quick", "paper"])
+def test_profiles_come_back_from_json(name):
+    profile = config.profile(name, seed=4)
+    assert profile.base.seed == profile.appended.seed == profile.protocol.seed == 4
+    assert Profile(**json.loads(profile.model_dump_json())) == profile
+
+
+def test_layers_may_come_as_a_list():
+    assert Reading(layers=["a", "b"]).layers == ("a", "b")
+
+
+def test_an_unknown_profile_is_named():
+    with pytest.raises(ConfigError, match="'fast', expected one of smoke, quick, paper"):
+        config.profile("fast")
+
+
+def test_sigma_follows_the_map():
+    assert BaseStage(reading=Reading(map_size=64)).sigma_pixels == 1.0

@@ -1,0 +1,240 @@
+import hashlib
+import json
+import shutil
+import socket
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from kp_helpers import diffusion, model_folder
+from kp_helpers.diffusion import ModelError
+
+UNET = "unet/diffusion_pytorch_model.safetensors"
+VAE = "vae/diffusion_pytorch_model.safetensors"
+TEXT = "text_encoder/model.safetensors"
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch):
+    """A test that opens a connection fails."""
+
+    def refuse(self, address):
+        raise AssertionError(f"the network was asked for {address}")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
+@pytest.fixture
+def folder(tiny_sd_folder, tmp_path):
+    """A copy of the tiny model that a test may spoil."""
+    return shutil.copytree(tiny_sd_folder, tmp_path / "model")
+
+
+def _refused(model, *words):
+    with pytest.raises(ModelError) as caught:
+        diffusion.load(model)
+    sentence = str(caught.value)
+    assert "\n" not in sentence
+    for word in words:
+        assert word in sentence, sentence
+
+
+def _edit(path, change):
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def _edit_tensors(path, change):
+    tensors = load_file(path)
+    change(tensors)
+    save_file(tensors, path, metadata={"format": "pt"})
+
+
+def test_a_good_folder_loads_frozen(tiny_sd, tiny_sd_folder):
+    assert (tiny_sd.image_size, tiny_sd.context_width, tiny_sd.default_timestep) == (128, 32, 0)
+    assert tiny_sd.fingerprint == hashlib.sha256((tiny_sd_folder / UNET).read_bytes()).hexdigest()
+    assert tiny_sd.revision is None and tiny_sd.name == str(tiny_sd_folder)
+    for part in (tiny_sd.unet, tiny_sd.vae, tiny_sd.text_encoder):
+        assert not part.training and not any(p.requires_grad for p in part.parameters())
+    stored = load_file(tiny_sd_folder / UNET)
+    assert all(torch.equal(value, stored[name]) for name, value in tiny_sd.unet.state_dict().items())
+
+
+def test_latents_are_the_scaled_mean(tiny_sd):
+    images = torch.rand(2, 3, 128, 128, generator=torch.Generator().manual_seed(0))
+    latents = tiny_sd.encode_image(images)
+    moments = tiny_sd.vae.quant_conv(tiny_sd.vae.encoder(2 * images - 1))
+    assert latents.shape == (2, 4, 16, 16)
+    assert torch.allclose(latents, 0.18215 * moments[:, :4], atol=1e-6)
+
+
+def test_noise_follows_the_schedule_by_hand(tiny_sd):
+    latents, noise = torch.randn(2, 1, 4, 16, 16, generator=torch.Generator().manual_seed(0))
+    betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
+    kept = (1 - betas).cumprod(0)[140].item()
+    expected = kept**0.5 * latents + (1 - kept) ** 0.5 * noise
+    assert torch.allclose(tiny_sd.add_noise(latents, 140, noise=noise), expected, atol=1e-5)
+    drawn = [tiny_sd.add_noise(latents, 140, torch.Generator().manual_seed(s)) for s in (1, 1, 2)]
+    assert torch.equal(drawn[0], drawn[1]) and not torch.equal(drawn[0], drawn[2])
+
+
+def test_captions_become_a_context(tiny_sd):
+    context = tiny_sd.encode_text(["a man with red shirt", "dog"])
+    assert context.shape == (2, 77, 32) and not torch.equal(context[0], context[1])
+    assert tiny_sd.tokenizer.tokenize("red shirt") == ["red</w>", "shirt</w>"]
+
+
+def test_wrong_inputs_are_named(tiny_sd):
+    with pytest.raises(ValueError, match=r"\(1, 3, 100, 128\), expected .* multiples of 8"):
+        tiny_sd.encode_image(torch.rand(1, 3, 100, 128))
+    with pytest.raises(ValueError, match="0 to 255, expected floating point numbers in"):
+        tiny_sd.encode_image(torch.tensor([0.0, 255.0]).repeat(1, 3, 16, 8))
+    with pytest.raises(ValueError, match="timestep is 1000, expected 0 to 999"):
+        tiny_sd.add_noise(torch.zeros(1, 4, 8, 8), 1000, torch.Generator())
+    with pytest.raises(ValueError, match="either `generator` or `noise`"):
+        tiny_sd.add_noise(torch.zeros(1, 4, 8, 8), 10)
+
+
+@pytest.mark.parametrize("name", ["/nowhere/at/all", "./models/mine", "~/no_such_model", "mine", "a/b/c"])
+def test_a_missing_folder_is_named_without_the_network(name):
+    _refused(name, "no such folder", "expected a diffusers pipeline folder")
+
+
+def test_a_missing_folder_beside_a_present_one_is_no_hub_id(tmp_path, monkeypatch):
+    (tmp_path / "models").mkdir()
+    monkeypatch.chdir(tmp_path)
+    _refused("models/mine", "models/mine: no such folder")
+
+
+def test_no_index(folder):
+    (folder / "model_index.json").unlink()
+    _refused(folder, "model_index.json: missing")
+
+
+@pytest.mark.parametrize("name", [UNET, VAE, TEXT])
+def test_truncated_weights(folder, name):
+    path = folder / name
+    path.write_bytes(path.read_bytes()[:-100])
+    _refused(folder, name, "truncated")
+
+
+@pytest.mark.parametrize("name", [UNET, VAE, TEXT])
+def test_a_pickle_in_the_place_of_safetensors(folder, name):
+    path = folder / name
+    torch.save(load_file(path), path.with_name("weights.bin"))
+    path.unlink()
+    _refused(folder, name, "found only weights.bin, a pickle")
+
+
+@pytest.mark.parametrize("name", [UNET, VAE, TEXT])
+def test_missing_weights(folder, name):
+    (folder / name).unlink()
+    _refused(folder, name, "missing", "safetensors")
+
+
+@pytest.mark.parametrize("name", [UNET, VAE, TEXT])
+def test_a_tensor_missing(folder, name):
+    lost = next(reversed(load_file(folder / name)))
+    _edit_tensors(folder / name, lambda tensors: tensors.pop(lost))
+    _refused(folder, name, "missing", lost.split(".", 1)[1])
+
+
+@pytest.mark.parametrize("name", [UNET, VAE, TEXT])
+def test_a_tensor_of_another_shape(folder, name):
+    spoilt = next(key for key, value in load_file(folder / name).items() if value.ndim == 2)
+    _edit_tensors(folder / name, lambda t: t.update({spoilt: t[spoilt][:, :-1].contiguous()}))
+    _refused(folder, name, spoilt.split(".", 1)[1])
+
+
+@pytest.mark.parametrize("name", [UNET, VAE, TEXT])
+def test_nan_in_the_weights(folder, name):
+    spoilt = next(iter(load_file(folder / name)))
+    _edit_tensors(folder / name, lambda t: t[spoilt].view(-1)[:1].fill_(float("nan")))
+    _refused(folder, name, "NaN")
+
+
+@pytest.mark.parametrize(
+    "path, key, nearest",
+    [
+        ("unet/config.json", "layers_per_blok", "layers_per_block"),
+        ("vae/config.json", "scaling_facto", "scaling_factor"),
+        ("scheduler/scheduler_config.json", "beta_strat", "beta_start"),
+    ],
+)
+def test_an_unknown_setting(folder, path, key, nearest):
+    _edit(folder / path, lambda config: config.update({key: 2}))
+    _refused(folder, path, repr(key), repr(nearest))
+
+
+@pytest.mark.parametrize("path", ["model_index.json", "unet/config.json", "tokenizer/tokenizer_config.json"])
+@pytest.mark.parametrize("content", ["{", "[]", "[" * 100_000])
+def test_malformed_json(folder, path, content):
+    (folder / path).write_text(content)
+    _refused(folder, path)
+
+
+def test_a_component_that_brings_code(folder):
+    (folder / "unet" / "my_unet.py").write_text("raise SystemExit('ran')")
+    _refused(folder, "unet/my_unet.py", "code")
+
+
+@pytest.mark.parametrize("part", ["unet", "text_encoder", "tokenizer"])
+@pytest.mark.parametrize("key", ["auto_map", "trust_remote_code"])
+def test_a_config_that_asks_for_code(folder, part, key):
+    path = f"{part}/{model_folder.CONFIGS[part]}"
+    _edit(folder / path, lambda config: config.update({key: {"AutoModel": "my_unet.Mine"}}))
+    _refused(folder, path, repr(key))
+
+
+def test_a_component_of_another_kind(folder):
+    _edit(folder / "model_index.json", lambda index: index.update(unet=["my_unet", "UNet2DConditionModel"]))
+    _refused(folder, "model_index.json", "my_unet", "expected ['diffusers', 'UNet2DConditionModel']")
+
+
+def test_offline_and_not_cached_says_how_to_fetch(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    _refused("someone/some-model@abc", "hf download someone/some-model --revision abc", "HF_HUB_OFFLINE")
+
+
+def test_a_hub_id_is_recorded_with_the_commit(folder, tmp_path, monkeypatch):
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    snapshot = tmp_path / "models--someone--tiny" / "snapshots" / commit
+    shutil.copytree(folder, snapshot)
+    asked = []
+
+    def fetch(repo, revision, allow_patterns):
+        asked.append((repo, revision))
+        return str(snapshot)
+
+    monkeypatch.setattr(model_folder, "snapshot_download", fetch)
+    loaded = diffusion.load("someone/tiny")
+    assert (loaded.name, loaded.revision, asked) == ("someone/tiny", commit, [("someone/tiny", None)])
+    assert UNET in model_folder.FETCHED and not any(
+        name.endswith((".bin", ".py")) for name in model_folder.FETCHED
+    )
+
+
+@pytest.mark.parametrize("timestep", [1000, -1, "10", True])
+def test_the_default_timestep_is_checked(folder, timestep):
+    (folder / "keypoint_kit.json").write_text(json.dumps({"timestep": timestep}))
+    with pytest.raises(
+        ModelError, match=r"keypoint_kit.json: timestep is .*, expected an integer from 0 to 999"
+    ):
+        model_folder.default_timestep(folder, 1000)
+
+
+def test_the_default_timestep_comes_from_the_folder(folder):
+    (folder / "keypoint_kit.json").write_text(json.dumps({"timestep": 140}))
+    assert diffusion.load(folder).default_timestep == 140
+
+
+def test_without_the_gpu_it_says_so_and_keeps_the_precision(tiny_sd_folder, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.warns(UserWarning, match="'cuda:1' is not present on this machine: running on the CPU"):
+        loaded = diffusion.load(tiny_sd_folder, device="cuda:1")
+    assert loaded.device.type == "cpu" and loaded.unet.dtype == torch.float32
+    with pytest.raises(ModelError, match="device is 'gpu', expected cpu, cuda"):
+        diffusion.load(tiny_sd_folder, device="gpu")
