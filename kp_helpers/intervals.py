@@ -1,0 +1,77 @@
+"""How sure a measured share or mean is, over runs (draws of training images) and over test images."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.stats import norm, t
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its bounds at `level`; all in the unit of the values."""
+
+    value: float
+    low: float
+    high: float
+    level: float = 0.95
+
+
+def mean_sd(per_run: ArrayLike) -> tuple[float, float | None]:
+    """Mean and standard deviation (n - 1) over runs, as the paper reports; the SD of one run is None."""
+    values = _finite("per_run", per_run)
+    return float(values.mean()), float(values.std(ddof=1)) if values.size > 1 else None
+
+
+def wilson(hits: int, n: int, level: float = 0.95) -> Interval:
+    """Wilson's interval of a share, for the images of one run (they are independent, pooled runs are not).
+
+    Centre (p + z^2/2n) / (1 + z^2/n), half width z sqrt(p(1-p)/n + z^2/4n^2) / (1 + z^2/n).
+    """
+    if not 0 <= hits <= n or n < 1:
+        raise ValueError(f"hits is {hits} and n is {n}, expected 0 <= hits <= n and n >= 1")
+    z, p = norm.ppf((1 + level) / 2), hits / n
+    centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
+    return Interval(p, float(max(0.0, centre - half)), float(min(1.0, centre + half)), level)
+
+
+def two_way_bootstrap(
+    values: ArrayLike, *, seed: int = 0, resamples: int = 2000, level: float = 0.95
+) -> Interval:
+    """The headline interval: runs and test images are drawn anew, both with replacement and independently.
+
+    values: (runs, images), NaN where a run has no value for an image. The interval is the mean +- the
+    standard error of the resampled means x Student's t with images - 1 degrees of freedom; one image has none
+    and is refused.
+    """
+    table = np.asarray(values, float)
+    if table.ndim != 2 or table.shape[1] < 2 or table.shape[0] < 1:
+        raise ValueError(f"values has shape {table.shape}, expected (runs, images) with at least 2 images")
+    counted = np.isfinite(table)
+    if not counted.any():
+        raise ValueError("values holds no finite value, expected at least one")
+    means = _resampled_means(np.where(counted, table, 0.0), counted, resamples, seed)
+    mean = float(table[counted].mean())
+    half = float(means.std(ddof=1) * t.ppf((1 + level) / 2, table.shape[1] - 1))
+    return Interval(mean, mean - half, mean + half, level)
+
+
+def _resampled_means(table: np.ndarray, counted: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+    """Means (resamples,) of tables whose rows and columns were drawn with replacement.
+
+    How often a row and a column were drawn are weights, so a resample is two products. A resample that hits
+    no counted value says nothing and is left out.
+    """
+    rng = np.random.default_rng(seed)
+    rows, columns = (rng.multinomial(n, np.full(n, 1 / n), resamples) for n in table.shape)
+    sums = np.einsum("br,ri,bi->b", rows, table, columns, optimize=True)
+    counts = np.einsum("br,ri,bi->b", rows, counted.astype(float), columns, optimize=True)
+    return sums[counts > 0] / counts[counts > 0]
+
+
+def _finite(name: str, values: ArrayLike) -> np.ndarray:
+    array = np.asarray(values, float)
+    if not array.size or not np.isfinite(array).all():
+        raise ValueError(f"{name} is empty or not finite, expected at least one finite number")
+    return array
