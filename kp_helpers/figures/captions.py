@@ -1,0 +1,185 @@
+"""Captions in varied wording that name things, colours, ground, motion and facing, and remember which word is what."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kp_helpers.figures.palette import GROUNDS, SKY
+from kp_helpers.figures.scene import CLOTHES, Person, Scene, Thing
+from kp_helpers.figures.skeleton import forward_kinematics
+
+MOTION_WORDS = {
+    "walk": ("walking",),
+    "run": ("running",),
+    "kick": ("kicking",),
+    "wave": ("waving",),
+    "sit": ("sitting",),
+    "throw": ("throwing",),
+    "turn": ("turning",),
+    "stand": ("standing",),
+}
+FACING_WORDS = {"front": "from the front", "behind": "from behind", "side": "from the side"}
+
+
+@dataclass(frozen=True)
+class Tag:
+    """What a caption's word names: the class `label` of `entity`, as its "noun" or its "colour"."""
+
+    label: str
+    entity: str
+    role: str
+
+
+@dataclass(frozen=True)
+class Caption:
+    """`words` in order, a comma being a word of its own, and for each its `tags` entry or None.
+
+    Every word is one token of the shipped tokenizer, so word i is token i + 1, behind the start token.
+    """
+
+    words: tuple[str, ...]
+    tags: tuple[Tag | None, ...]
+
+    @property
+    def text(self) -> str:
+        """The caption as a line of text."""
+        return " ".join(self.words).replace(" ,", ",")
+
+    def tokens_of(self, label: str, entity: str) -> dict[str, int]:
+        """Token positions by role ("noun", "colour") of the words that name `label` of `entity`."""
+        hits = {
+            t.role: i + 1 for i, t in enumerate(self.tags) if t and (t.label, t.entity) == (label, entity)
+        }
+        return hits
+
+
+class _Writer:
+    def __init__(self, rng: np.random.Generator):
+        self.rng, self.words, self.tags = rng, [], []
+
+    def say(self, text: str, tag: Tag | None = None):
+        """Add every word of `text`."""
+        for word in text.split():
+            self.words.append(word)
+            self.tags.append(tag)
+
+    def choose(self, *options: str) -> str:
+        return options[int(self.rng.integers(len(options)))]
+
+    def listing(self, count: int, speak) -> None:
+        """`speak(i)` for each of `count`, with commas and a final "and"."""
+        for number in range(count):
+            if number:
+                self.say("and" if number == count - 1 else ",")
+            speak(number)
+
+    def coloured(self, colour: str, noun: str, label: str, entity: str, article: str = "a") -> None:
+        """A noun with its colour before it, or now and then behind it."""
+        ordered = [(colour, Tag(label, entity, "colour")), (noun, Tag(label, entity, "noun"))]
+        turned = self.rng.random() < 0.2
+        if turned:
+            ordered.reverse()
+        if article:
+            self.say("an" if article == "a" and ordered[0][0][0] in "aeiou" else article)
+        self.say(*ordered[0])
+        if turned:
+            self.say("in")
+        self.say(*ordered[1])
+
+    def caption(self) -> Caption:
+        return Caption(tuple(self.words), tuple(self.tags))
+
+
+def describe(scene: Scene, seed: int, visible: frozenset[tuple[str, str]] | None = None) -> Caption:
+    """One caption of `scene`; another `seed` words it otherwise.
+
+    `visible` holds the (label, entity) pairs that the picture really shows; nothing else is named. None
+    means that all is shown. About one attribute in eight is left out, as people do.
+    """
+    writer = _Writer(np.random.default_rng([seed, scene.seed, 23]))
+    clauses = [_things, _place] if writer.rng.random() < 0.6 else [_place, _things]
+    if len(scene.people) > 1:
+        writer.say("two people ,")
+    for number, person in enumerate(scene.people):
+        if number:
+            writer.say(", and")
+        _person(writer, scene, person, number, visible)
+    for clause in clauses:
+        clause(writer, scene, visible)
+    return writer.caption()
+
+
+def facing(scene: Scene, person: Person) -> str:
+    """ "front", "behind" or "side": where the camera sees `person` from."""
+    joints, rotations = forward_kinematics(person.pose, person.place, person.scale)
+    eye = -scene.camera.extrinsics[:3, :3].T @ scene.camera.extrinsics[:3, 3] - joints[0]
+    ahead = rotations[0][:, 2] * (1, 0, 1)
+    eye *= (1, 0, 1)
+    cosine = ahead @ eye / (np.linalg.norm(ahead) * np.linalg.norm(eye) + 1e-9)
+    return "front" if cosine > 0.64 else "behind" if cosine < -0.64 else "side"
+
+
+def _shown(visible, label, entity) -> bool:
+    return visible is None or (label, entity) in visible
+
+
+def _person(writer: _Writer, scene: Scene, person: Person, number: int, visible) -> None:
+    entity = f"person {number}"
+    writer.say(writer.choose("a person", "someone", "a person") if not number else "a person")
+    named = [label for label in CLOTHES if _shown(visible, label, entity) and writer.rng.random() < 0.88]
+    if number:
+        named = named[: int(writer.rng.integers(1, 3))]
+    if writer.rng.random() < 0.1 and _shown(visible, "skin", entity):
+        writer.say("with")
+        writer.coloured(person.skin, "skin", "skin", entity, article="")
+        writer.say("and" if named and named[0] == "hair" else ",")
+    if named and named[0] == "hair":
+        writer.say("with")
+        writer.coloured(person.hair, "hair", "hair", entity, article="")
+        named = named[1:]
+    if named:
+        writer.say(writer.choose("wearing", "in", "dressed in"))
+        writer.rng.shuffle(named)
+        articles = {"shirt": "a", "trousers": "", "shoes": ""}
+        writer.listing(
+            len(named),
+            lambda i: writer.coloured(
+                getattr(person, named[i]), named[i], named[i], entity, articles[named[i]]
+            ),
+        )
+    writer.say(writer.choose("", "is", ""))
+    writer.say(writer.choose(*MOTION_WORDS[person.motion]))
+    if writer.rng.random() < 0.85:
+        writer.say(writer.choose("seen", "", "viewed"))
+        writer.say(FACING_WORDS[facing(scene, person)])
+
+
+def _things(writer: _Writer, scene: Scene, visible) -> None:
+    named: list[tuple[str, Thing]] = []
+    for number, thing in enumerate(scene.things):
+        if _shown(visible, thing.kind, f"thing {number}") and writer.rng.random() < 0.92:
+            named.append((f"thing {number}", thing))
+    if not named:
+        return
+    writer.say(writer.choose("beside", "next to", "near", "with"))
+    writer.listing(
+        len(named),
+        lambda i: writer.coloured(named[i][1].colour, named[i][1].kind, named[i][1].kind, named[i][0]),
+    )
+
+
+def _place(writer: _Writer, scene: Scene, visible) -> None:
+    if _shown(visible, scene.ground, "ground") and writer.rng.random() < 0.9:
+        article = "the " if scene.ground == "road" else writer.choose("", "the ")
+        writer.say(f"on {article}".strip())
+        if writer.rng.random() < 0.25:
+            writer.say(GROUNDS[scene.ground][0], Tag(scene.ground, "ground", "colour"))
+        writer.say(scene.ground, Tag(scene.ground, "ground", "noun"))
+    if not _shown(visible, scene.backdrop, "backdrop") or writer.rng.random() < 0.12:
+        return
+    if scene.backdrop == "sky":
+        writer.say("under")
+        writer.coloured(SKY[0], "sky", "sky", "backdrop", article="the")
+    else:
+        writer.say(writer.choose("before", "in front of"))
+        writer.coloured(scene.wall, "wall", "wall", "backdrop")

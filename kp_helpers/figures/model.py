@@ -1,0 +1,72 @@
+"""The small model as a folder: where it is, how it is put together from trained parts, samples of it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import DDIMScheduler, StableDiffusionPipeline
+from transformers import CLIPModel, CLIPTextModel, CLIPTokenizer
+
+from kp_helpers.diffusion import FIGURES
+from kp_helpers.files import replace_file
+
+SETTINGS_FILE = "keypoint_kit.json"
+
+
+def text_tower(clip: CLIPModel) -> CLIPTextModel:
+    """The text encoder of a trained CLIP as a model of its own, frozen."""
+    tower = CLIPTextModel(clip.config.text_config)
+    tower.load_state_dict(clip.text_model.state_dict())
+    return tower.eval().requires_grad_(False)
+
+
+def assemble(folder: Path, vae, unet, clip: CLIPModel, judge: CLIPModel, tokenizer, scheduler) -> None:
+    """Write a Stable Diffusion pipeline folder in float16, and beside it the CLIP and the judge."""
+    pipeline = StableDiffusionPipeline(
+        vae=vae,
+        text_encoder=text_tower(clip),
+        tokenizer=tokenizer,
+        unet=unet,
+        scheduler=scheduler,
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipeline.to(dtype=torch.float16).save_pretrained(folder, safe_serialization=True)
+    clip.half().save_pretrained(folder / "clip")
+    judge.half().save_pretrained(folder / "judge")
+
+
+def set_default_timestep(timestep: int, folder: Path = FIGURES) -> None:
+    """Write the noise level at which the model's attention is read unless told otherwise."""
+    text = json.dumps({"timestep": timestep}) + "\n"
+    replace_file(folder / SETTINGS_FILE, lambda partial: partial.write_text(text))
+
+
+def load_clip(part: str = "clip", folder: Path = FIGURES) -> tuple[CLIPModel, CLIPTokenizer]:
+    """The CLIP whose text tower conditions the U-Net ("clip"), or the one from another seed ("judge")."""
+    clip = CLIPModel.from_pretrained(folder / part, local_files_only=True, use_safetensors=True).float()
+    return clip.eval(), CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+
+
+def load_pipeline(folder: Path = FIGURES) -> StableDiffusionPipeline:
+    """The model as diffusers knows it, in float32 on the CPU, with its own scheduler."""
+    pipeline = StableDiffusionPipeline.from_pretrained(
+        folder, local_files_only=True, use_safetensors=True, safety_checker=None, torch_dtype=torch.float32
+    )
+    pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config)
+    return pipeline
+
+
+def generate(
+    captions: list[str], seed: int = 0, steps: int = 40, guidance: float = 4.0, folder: Path = FIGURES
+):
+    """Pictures (n, 128, 128, 3) uint8 of captions, the same for the same seed."""
+    pipeline = load_pipeline(folder)
+    pipeline.set_progress_bar_config(desc="samples")
+    generators = [torch.Generator().manual_seed(seed * 10_000 + number) for number in range(len(captions))]
+    out = pipeline(
+        captions, num_inference_steps=steps, guidance_scale=guidance, generator=generators, output_type="np"
+    )
+    return np.round(out.images * 255).astype(np.uint8)

@@ -1,0 +1,95 @@
+"""The training pictures of the small model: rendered once into shards on disk, with captions and crops."""
+
+import json
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from kp_helpers.figures.captions import describe
+from kp_helpers.figures.render import Picture, render
+from kp_helpers.figures.scene import CLOTHES, THINGS, Scene, draw_scene
+
+SHARD = 2000
+TRAINING_SEED, HELD_OUT_SEED = 1_000_000, 2_000_000
+"""First scene seeds of the training and of the held-out pictures; the exported sequences have other seeds."""
+CAPTIONS = 3
+"""Differently worded captions of every training picture."""
+_LEAST_PIXELS = 12
+"""What shows fewer pixels than this is not named: nobody could see it."""
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """`images` (n, 128, 128, 3) uint8, `captions` n lists of text, `crops` n lists of (text, (x0, y0, x1, y1))."""
+
+    images: np.ndarray
+    captions: list[list[str]]
+    crops: list[list[tuple[str, tuple[int, int, int, int]]]]
+
+
+def visible_pairs(picture: Picture) -> frozenset[tuple[str, str]]:
+    """(label, entity) of all that shows enough pixels to be named."""
+    counts = np.bincount(picture.segments.ravel(), minlength=len(picture.table))
+    return frozenset((s.label, s.entity) for s in picture.table if counts[s.number] >= _LEAST_PIXELS)
+
+
+def crops_of(picture: Picture, scene: Scene, least: int = 60) -> list:
+    """Square crops round the things and clothes that show `least` pixels, each with a short caption."""
+    crops = []
+    for segment in picture.table:
+        mask = picture.segments == segment.number
+        if segment.label not in THINGS + CLOTHES or mask.sum() < least:
+            continue
+        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+        crops.append((f"a {segment.colour} {segment.label}", square_box(rows, columns, mask.shape)))
+    return crops
+
+
+def square_box(rows, columns, shape, margin: float = 1.25) -> tuple[int, int, int, int]:
+    """A square (x0, y0, x1, y1) round the given rows and columns, `margin` times as wide, inside the picture."""
+    side = int(min(max(rows[-1] - rows[0], columns[-1] - columns[0], 12) * margin, *shape))
+    x0 = int(np.clip((columns[0] + columns[-1] - side) // 2, 0, shape[1] - side))
+    y0 = int(np.clip((rows[0] + rows[-1] - side) // 2, 0, shape[0] - side))
+    return x0, y0, x0 + side, y0 + side
+
+
+def make_pictures(folder: Path, count: int, workers: int = 2) -> None:
+    """Render `count` training pictures into `folder`, shard by shard; shards that exist are kept."""
+    folder.mkdir(parents=True, exist_ok=True)
+    missing = [n for n in range(-(-count // SHARD)) if not (folder / f"{n:03d}.json").exists()]
+    with ProcessPoolExecutor(workers) as pool:
+        jobs = [pool.submit(_make_shard, folder, number) for number in missing]
+        for job in tqdm(jobs, desc="training pictures", unit="shard"):
+            job.result()
+
+
+def load_pictures(folder: Path, count: int | None = None) -> Pictures:
+    """The first `count` pictures that `make_pictures` wrote, all of them by default.
+
+    Raises FileNotFoundError when there is no finished shard.
+    """
+    names = sorted(folder.glob("*.json"))
+    if not names:
+        raise FileNotFoundError(
+            f"{folder}: no training pictures found; expected shards written by make_pictures"
+        )
+    texts = [row for name in names for row in json.loads(name.read_text())]
+    images = np.concatenate([np.load(name.with_suffix(".npy")) for name in names])
+    texts, images = texts[:count], images[:count]
+    return Pictures(images, [row["captions"] for row in texts], [row["crops"] for row in texts])
+
+
+def _make_shard(folder: Path, number: int) -> None:
+    rows, images = [], []
+    for seed in range(TRAINING_SEED + number * SHARD, TRAINING_SEED + (number + 1) * SHARD):
+        scene = draw_scene(seed)
+        picture = render(scene)
+        visible = visible_pairs(picture)
+        captions = [describe(scene, wording, visible).text for wording in range(CAPTIONS)]
+        rows.append({"captions": captions, "crops": crops_of(picture, scene)})
+        images.append(picture.image)
+    np.save(folder / f"{number:03d}.npy", np.stack(images))
+    (folder / f"{number:03d}.json").write_text(json.dumps(rows))

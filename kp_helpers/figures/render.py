@@ -1,0 +1,128 @@
+"""From a scene to a picture: a painter's canvas of part numbers and shades, coloured and averaged down."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from kp_helpers.figures import backdrop
+from kp_helpers.figures.bodies import body_parts
+from kp_helpers.figures.scene import Scene
+from kp_helpers.figures.shapes import Part
+from kp_helpers.figures.skeleton import forward_kinematics
+from kp_helpers.figures.textures import TEXTURES, texture_field
+from kp_helpers.figures.things import thing_parts
+
+SUPERSAMPLING = 3
+"""Canvas pixels to a side of one picture pixel; odd, so that a picture pixel has a middle one."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One row of a picture's panoptic table: pixels with `number` are `label`, of `entity`, called `colour`."""
+
+    number: int
+    label: str
+    entity: str
+    colour: str
+
+
+@dataclass(frozen=True)
+class Labels:
+    """A person's joints: `world` (24, 3) metres, `pixels` (24, 2) of the frame, `visible` (24,) bool."""
+
+    world: np.ndarray
+    pixels: np.ndarray
+    visible: np.ndarray
+
+
+@dataclass(frozen=True)
+class Picture:
+    """`image` (H, W, 3) uint8, `segments` (H, W) uint8 numbers of `table`'s rows, `people` in scene order."""
+
+    image: np.ndarray
+    segments: np.ndarray
+    table: tuple[Segment, ...]
+    people: tuple[Labels, ...]
+
+    def mask(self, label: str, entity: str | None = None) -> np.ndarray:
+        """(H, W) bool: where `label` is seen, of one entity or of any."""
+        numbers = [s.number for s in self.table if s.label == label and entity in (None, s.entity)]
+        return np.isin(self.segments, numbers)
+
+
+def render(scene: Scene) -> Picture:
+    """Draw `scene`: far parts first, each over the ones behind it."""
+    parts = sorted(_all_parts(scene), key=lambda part: -part.depth)
+    behind = backdrop.parts(scene, SUPERSAMPLING)
+    parts = behind + [part for part in parts if part.depth > 0.2]
+    ids, shade = _paint(parts, scene)
+    image = _colour(parts, ids, shade, scene)
+    middle = ids[SUPERSAMPLING // 2 :: SUPERSAMPLING, SUPERSAMPLING // 2 :: SUPERSAMPLING]
+    segments, table = _panoptic(parts, middle)
+    people = tuple(_labels(scene, number, parts, middle) for number in range(len(scene.people)))
+    return Picture(image, segments, table, people)
+
+
+def _all_parts(scene: Scene) -> list[Part]:
+    slope = scene.light[1]
+    parts = []
+    for number, person in enumerate(scene.people):
+        parts += body_parts(person, f"person {number}", scene.camera, slope)
+    for number, thing in enumerate(scene.things):
+        parts += thing_parts(thing, f"thing {number}", scene.camera, slope)
+    return parts
+
+
+def _paint(parts: list[Part], scene: Scene) -> tuple[np.ndarray, np.ndarray]:
+    """Canvases (sH, sW) of part numbers and of shades."""
+    size = tuple(SUPERSAMPLING * side for side in scene.camera.size)
+    ids, shade = Image.new("L", size, 0), Image.new("L", size, 128)
+    draw_id, draw_shade = ImageDraw.Draw(ids), ImageDraw.Draw(shade)
+    for number, part in enumerate(parts):
+        for polygon, value in part.strokes:
+            corners = (np.clip(polygon, -4000, 4000) * SUPERSAMPLING).ravel().tolist()
+            draw_id.polygon(corners, fill=number)
+            draw_shade.polygon(corners, fill=int(value))
+        if part.label in backdrop.GROUND_LABELS:
+            backdrop.clutter(draw_shade, part, scene, SUPERSAMPLING)
+    return np.asarray(ids), np.asarray(shade)
+
+
+def _colour(parts, ids, shade, scene: Scene) -> np.ndarray:
+    """(H, W, 3) uint8: colour of each part times shade, texture and light, averaged over the canvas."""
+    palette = np.zeros((256, 3), np.float32)
+    palette[: len(parts)] = [part.colour for part in parts]
+    kinds = np.zeros(256, np.uint8)
+    kinds[: len(parts)] = [TEXTURES.index(part.texture) for part in parts]
+    brightness, slope = scene.light
+    across = brightness * (1 + slope * np.linspace(-1, 1, ids.shape[1], dtype=np.float32))
+    factor = shade.astype(np.float32) * (across / 128) * texture_field(kinds[ids], scene.seed, SUPERSAMPLING)
+    rgb = np.clip(palette[ids] * factor[..., None], 0, 255).astype(np.uint8)
+    return np.asarray(Image.fromarray(rgb).reduce(SUPERSAMPLING))
+
+
+def _panoptic(parts: list[Part], middle: np.ndarray) -> tuple[np.ndarray, tuple[Segment, ...]]:
+    """Parts of one class and one entity become one segment; its colour is that of the part drawn first."""
+    rows: dict[tuple[str, str], Segment] = {}
+    lookup = np.zeros(256, np.uint8)
+    for number, part in enumerate(parts):
+        key = (part.label, part.entity)
+        rows.setdefault(key, Segment(len(rows), part.label, part.entity, part.colour_word))
+        lookup[number] = rows[key].number
+    return lookup[middle], tuple(rows.values())
+
+
+def _labels(scene: Scene, number: int, parts: list[Part], middle: np.ndarray) -> Labels:
+    """Joints of person `number`; visible: in the frame, and a part that carries the joint is on top there."""
+    person = scene.people[number]
+    world, _ = forward_kinematics(person.pose, person.place, person.scale)
+    pixels, depth = scene.camera.project(world)
+    height, width = middle.shape
+    inside = (depth > 0.2) & (pixels >= 0).all(-1) & (pixels < (width, height)).all(-1)
+    visible = np.zeros(24, bool)
+    for joint in np.flatnonzero(inside):
+        column, row = pixels[joint].astype(int)
+        top = parts[middle[row, column]]
+        visible[joint] = top.entity == f"person {number}" and joint in top.joints
+    return Labels(world, pixels, visible)

@@ -1,0 +1,115 @@
+"""One resumable training loop for all stages: AdamW, warm-up, a late decay, averaged weights, a log."""
+
+import copy
+import csv
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from tqdm.auto import tqdm
+
+from kp_helpers.files import replace_file
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """`steps` optimiser steps with the peak `learning_rate`; the last `decay` share of them falls to zero."""
+
+    steps: int
+    learning_rate: float
+    warmup: int = 200
+    decay: float = 0.25
+    weight_decay: float = 0.01
+    averaging: float = 0.999
+    clip: float = 1.0
+    save_minutes: float = 2.0
+
+
+def train(
+    model: torch.nn.Module,
+    loss_at: Callable[[int], dict[str, torch.Tensor]],
+    settings: LoopSettings,
+    folder: Path,
+    device: str,
+) -> torch.nn.Module:
+    """Run to `settings.steps` from where `folder` stopped; returns a copy of `model` with averaged weights.
+
+    `loss_at(step)` gives a dict whose "loss" is minimised; its batch depends on the step alone, so that a
+    resumed run sees the same batches. `settings.steps` may be another when resuming.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), settings.learning_rate, betas=(0.9, 0.98), weight_decay=settings.weight_decay
+    )
+    average = copy.deepcopy(model).requires_grad_(False)
+    first = _resume(folder / "checkpoint.pt", model, average, optimizer)
+    saved, started, window = time.monotonic(), time.monotonic(), []
+    for step in tqdm(
+        range(first, settings.steps), desc=folder.name, initial=first, total=settings.steps, mininterval=5
+    ):
+        for group in optimizer.param_groups:
+            group["lr"] = settings.learning_rate * _rate_share(step, settings)
+        with torch.autocast(device, torch.bfloat16) if device == "cuda" else nullcontext():
+            losses = loss_at(step)
+        optimizer.zero_grad(set_to_none=True)
+        losses["loss"].backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
+        optimizer.step()
+        _average(average, model, min(settings.averaging, (1 + step) / (10 + step)))
+        window.append({name: float(value) for name, value in losses.items()})
+        if not torch.isfinite(losses["loss"]):
+            raise FloatingPointError(
+                f"{folder.name}: the loss of step {step} is {float(losses['loss'])}, not finite"
+            )
+        if (step + 1) % 50 == 0:
+            _log(folder / "log.csv", step + 1, time.monotonic() - started, window)
+            window = []
+        if time.monotonic() - saved > 60 * settings.save_minutes or step + 1 == settings.steps:
+            _save(folder / "checkpoint.pt", step + 1, model, average, optimizer)
+            saved = time.monotonic()
+    return average
+
+
+def _rate_share(step: int, settings: LoopSettings) -> float:
+    """Share of the peak learning rate: up over the warm-up, level, then straight down to zero."""
+    left = (settings.steps - step) / max(1.0, settings.decay * settings.steps)
+    return min(1.0, (step + 1) / settings.warmup, left)
+
+
+@torch.no_grad()
+def _average(average: torch.nn.Module, model: torch.nn.Module, keep: float) -> None:
+    torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - keep)
+
+
+def _save(path: Path, step: int, model, average, optimizer) -> None:
+    state = {
+        "step": step,
+        "model": model.state_dict(),
+        "average": average.state_dict(),
+        "optimizer": optimizer.state_dict(),
+    }
+    replace_file(path, lambda partial: torch.save(state, partial))
+
+
+def _resume(path: Path, model, average, optimizer) -> int:
+    """Load the checkpoint if there is one; the step to go on from."""
+    if not path.exists():
+        return 0
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    model.load_state_dict(state["model"])
+    average.load_state_dict(state["average"])
+    optimizer.load_state_dict(state["optimizer"])
+    return state["step"]
+
+
+def _log(path: Path, step: int, seconds: float, window: list[dict[str, float]]) -> None:
+    means = {name: sum(row[name] for row in window) / len(window) for name in window[0]}
+    fresh = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.writer(file)
+        if fresh:
+            writer.writerow(["step", "seconds", *means])
+        writer.writerow([step, f"{seconds:.1f}", *(f"{value:.6f}" for value in means.values())])

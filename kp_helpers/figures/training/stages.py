@@ -1,0 +1,120 @@
+"""The stages of the training in order, each resumable; what one writes, the next ones read."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from transformers import CLIPModel, CLIPTokenizer
+
+from kp_helpers.diffusion import FIGURES
+from kp_helpers.figures.model import assemble, text_tower
+from kp_helpers.figures.pictures import load_pictures, make_pictures
+from kp_helpers.figures.tokens import build_tokenizer
+from kp_helpers.figures.training import clip as clip_stage
+from kp_helpers.figures.training import unet as unet_stage
+from kp_helpers.figures.training import vae as vae_stage
+from kp_helpers.figures.training.loop import LoopSettings, train
+from kp_helpers.files import replace_file
+
+PICTURES = 24_000
+SEEDS = {"vae": 1, "clip": 1, "judge": 2, "unet": 3}
+_ENCODED_FOR_SCALE = 512
+
+
+class Training:
+    """Training in `folder` on `device`; every method is one stage and leaves its part under `folder/parts`.
+
+    `steps` replaces the number of steps of the stages that are run, to train shorter or longer than the recipe.
+    """
+
+    def __init__(self, folder: Path, device: str = "cpu", steps: int | None = None, pictures: int = PICTURES):
+        self.folder, self.device, self.steps, self.count = Path(folder), device, steps, pictures
+        self.parts = self.folder / "parts"
+
+    def pictures(self) -> None:
+        """Render the training pictures."""
+        make_pictures(self.folder / "pictures", self.count)
+
+    def vae(self) -> None:
+        """Train the autoencoder and set its scaling factor."""
+        self._train_vae("vae", vae_stage.new_vae(), vae_stage.SETTINGS)
+
+    def decoder(self) -> None:
+        """Go on with the decoder alone: sharper pictures, the same latents."""
+        vae = AutoencoderKL.from_pretrained(self.parts / "vae")
+        for part in (vae.encoder, vae.quant_conv):
+            part.requires_grad_(False)
+        self._train_vae("decoder", vae, vae_stage.DECODER_SETTINGS)
+
+    def clip(self) -> None:
+        """Train the CLIP whose text tower conditions the U-Net."""
+        self._train_clip("clip")
+
+    def judge(self) -> None:
+        """Train a second CLIP from another seed, which judges generated samples."""
+        self._train_clip("judge")
+
+    def unet(self) -> None:
+        """Encode all pictures once, then train the U-Net on their latents and captions."""
+        clip, tokenizer = CLIPModel.from_pretrained(self.parts / "clip"), self._tokenizer()
+        captions = load_pictures(self.folder / "pictures", self.count).captions
+        unet = self._new("unet", unet_stage.new_unet)
+        loss = unet_stage.unet_loss(
+            unet, text_tower(clip).to(self.device), tokenizer, self._latents(), captions, self.device
+        )
+        average = train(unet, loss, self._settings(unet_stage.SETTINGS), self.folder / "unet", self.device)
+        average.save_pretrained(self.parts / "unet")
+
+    def assemble(self, target: Path = FIGURES) -> None:
+        """Put the trained parts together into a pipeline folder in float16."""
+        vae = self.parts / ("decoder" if (self.parts / "decoder").exists() else "vae")
+        assemble(
+            target,
+            vae=AutoencoderKL.from_pretrained(vae),
+            unet=UNet2DConditionModel.from_pretrained(self.parts / "unet"),
+            clip=CLIPModel.from_pretrained(self.parts / "clip"),
+            judge=CLIPModel.from_pretrained(self.parts / "judge"),
+            tokenizer=self._tokenizer(),
+            scheduler=unet_stage.new_scheduler(),
+        )
+
+    def _settings(self, settings: LoopSettings) -> LoopSettings:
+        return replace(settings, steps=self.steps) if self.steps else settings
+
+    def _new(self, part: str, make) -> torch.nn.Module:
+        torch.manual_seed(SEEDS[part])
+        return make().to(self.device, memory_format=torch.channels_last)
+
+    def _tokenizer(self) -> CLIPTokenizer:
+        return build_tokenizer(self.parts / "tokenizer")
+
+    def _train_vae(self, part: str, vae: AutoencoderKL, settings: LoopSettings) -> None:
+        images = load_pictures(self.folder / "pictures", self.count).images
+        loss = vae_stage.vae_loss(vae.to(self.device), images, self.device)
+        average = train(vae, loss, self._settings(settings), self.folder / part, self.device)
+        vae_stage.set_scaling_factor(average, images[:_ENCODED_FOR_SCALE], self.device)
+        average.save_pretrained(self.parts / part)
+
+    def _train_clip(self, part: str) -> None:
+        tokenizer = self._tokenizer()
+        clip = self._new(part, lambda: clip_stage.new_clip(tokenizer))
+        pictures = load_pictures(self.folder / "pictures", self.count)
+        loss = clip_stage.clip_loss(clip, tokenizer, pictures, self.device, SEEDS[part])
+        average = train(clip, loss, self._settings(clip_stage.SETTINGS), self.folder / part, self.device)
+        average.save_pretrained(self.parts / part)
+
+    def _latents(self) -> torch.Tensor:
+        """Latents of all pictures, from disk if they were encoded before."""
+        path = self.folder / "latents.npy"
+        if not path.exists():
+            images = load_pictures(self.folder / "pictures", self.count).images
+            vae = AutoencoderKL.from_pretrained(self.parts / "vae").to(self.device).requires_grad_(False)
+            latents = unet_stage.encode_pictures(vae, images, self.device).numpy()
+            replace_file(path, lambda partial: np.save(partial, latents))
+        return torch.from_numpy(np.load(path))
+
+
+STAGES = ("pictures", "vae", "decoder", "clip", "judge", "unet", "assemble")
+"""Names of the stages in the order in which they run."""

@@ -1,0 +1,91 @@
+"""Stage 3: the U-Net, SD's layout at 32 x 32 latents, conditioned on the frozen text tower."""
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from tqdm.auto import trange
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from kp_helpers.figures.training.clip import WIDTH, to_pixels, tokenize
+from kp_helpers.figures.training.loop import LoopSettings
+
+SETTINGS = LoopSettings(steps=8000, learning_rate=1e-3, warmup=300, averaging=0.999)
+BATCH = 12
+_EMPTY = 0.1
+"""Share of captions that are dropped, so that the model also knows what to do without words."""
+
+
+def new_unet() -> UNet2DConditionModel:
+    """An untrained U-Net: three levels, cross-attention in the up path at 16 x 16 (three) and 32 x 32 (two)."""
+    return UNet2DConditionModel(
+        sample_size=32,
+        block_out_channels=(32, 80, 128),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+        layers_per_block=(1, 2, 1),
+        attention_head_dim=(2, 4, 4),
+        cross_attention_dim=WIDTH,
+        norm_num_groups=8,
+    )
+
+
+def new_scheduler() -> DDIMScheduler:
+    """Stable Diffusion's noise schedule; the U-Net predicts v, which keeps the words useful at high noise."""
+    return DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+        prediction_type="v_prediction",
+    )
+
+
+@torch.no_grad()
+def encode_pictures(vae: AutoencoderKL, images: np.ndarray, device: str, batch: int = 64) -> torch.Tensor:
+    """Latents (n, 2, 4, 32, 32) float16 of every picture and of its mirror image, scaled to unit variance."""
+    latents = torch.empty(len(images), 2, 4, 32, 32, dtype=torch.float16)
+    for first in trange(0, len(images), batch, desc="latents", mininterval=5):
+        pixels = to_pixels(images[first : first + batch]).to(device)
+        for mirrored, view in enumerate((pixels, pixels.flip(-1))):
+            mean = vae.encode(view).latent_dist.mean * vae.config.scaling_factor
+            latents[first : first + batch, mirrored] = mean.half().cpu()
+    return latents
+
+
+def unet_loss(
+    unet: UNet2DConditionModel,
+    text_encoder: CLIPTextModel,
+    tokenizer: CLIPTokenizer,
+    latents: torch.Tensor,
+    captions: list[list[str]],
+    device: str,
+    batch: int = BATCH,
+):
+    """`loss_at(step)`: the squared error of the predicted v, at noise levels that favour the middle."""
+    alphas = new_scheduler().alphas_cumprod.to(device)
+
+    def loss_at(step: int) -> dict[str, torch.Tensor]:
+        rng = np.random.default_rng([step, 3])
+        rows = rng.integers(len(latents), size=batch)
+        clean = latents[rows, rng.integers(2, size=batch)].float().to(device)
+        words = [captions[row][int(rng.integers(len(captions[row])))] for row in rows]
+        words = ["" if rng.random() < _EMPTY else text for text in words]
+        with torch.no_grad():
+            context = text_encoder(tokenize(tokenizer, words).to(device)).last_hidden_state
+        timestep = torch.from_numpy(draw_timesteps(rng, batch)).to(device)
+        noise = torch.from_numpy(rng.standard_normal(clean.shape, dtype=np.float32)).to(device)
+        signal = alphas[timestep].sqrt()[:, None, None, None]
+        spread = (1 - alphas[timestep]).sqrt()[:, None, None, None]
+        predicted = unet(signal * clean + spread * noise, timestep, context).sample
+        return {"loss": (predicted.float() - (signal * noise - spread * clean)).square().mean()}
+
+    return loss_at
+
+
+def draw_timesteps(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Timesteps (count,), half of them even over 0..999, half round 650, where words decide most."""
+    even = rng.integers(0, 1000, count)
+    middle = rng.normal(650, 180, count).clip(0, 999).astype(int)
+    return np.where(rng.random(count) < 0.5, even, middle)
