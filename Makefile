@@ -8,6 +8,7 @@ TORCH_INDEX ?=
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+MORE := $(if $(MODEL),model="$(MODEL)") $(if $(DATA),data="$(DATA)") $(if $(SEED),seed=$(SEED))
 SNAKEMAKE := $(BIN)/snakemake --profile profiles/local --cores $(CORES)
 
 .DEFAULT_GOAL := help
@@ -16,7 +17,8 @@ SNAKEMAKE := $(BIN)/snakemake --profile profiles/local --cores $(CORES)
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 	@echo
-	@echo "reproduce takes PROFILE=quick|smoke|paper, RUN=name and CORES=n; setup takes TORCH_INDEX=url and PYTHON=python3.x"
+	@echo "reproduce takes PROFILE=quick|smoke|paper, RUN=name (of the result, else the profile's), CORES=n, SEED=n,"
+	@echo "  MODEL=folder or hub id, DATA=folder of 3DPW; setup takes TORCH_INDEX=url and PYTHON=python3.x"
 
 setup: $(STAMP)  ## make .venv and install the project with the pinned versions
 
@@ -31,7 +33,7 @@ $(STAMP): pyproject.toml requirements.lock
 reproduce: $(STAMP)  ## the main job: world, notebooks, results/index.html
 	@case "$(PROFILE)" in quick|smoke|paper) ;; \
 		*) echo "PROFILE=$(PROFILE) is unknown: quick, smoke or paper"; exit 2;; esac
-	@status=0; $(SNAKEMAKE) --config profile=$(PROFILE) run=$(RUN) || status=$$?; \
+	@status=0; $(SNAKEMAKE) --config profile=$(PROFILE) run=$(RUN) $(MORE) || status=$$?; \
 		mkdir -p results && $(BIN)/python -m kp_helpers.results index results && exit $$status
 
 test: $(STAMP)  ## the tests

@@ -168,13 +168,11 @@ def _is_injected(cell) -> bool:
 
 def _keep_notebook(executed: Path, made: Path, staging: str, final: str) -> None:
     """The executed notebook and its page join the run, and name the folder where the run will be."""
-    import nbformat
-    from nbconvert import HTMLExporter
+    from kp_helpers.results.notebook_page import notebook_page
 
     text = executed.read_text(encoding="utf-8").replace(staging, final)
     write_file(made / "notebook.ipynb", text)
-    page, _ = HTMLExporter(sanitize_html=True).from_notebook_node(nbformat.reads(text, as_version=4))
-    write_file(made / "notebook.html", page)
+    write_file(made / "notebook.html", notebook_page(text))
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -7,6 +7,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 LAYERS = (
@@ -87,7 +88,7 @@ def test_there_is_no_import_cycle():
 def test_what_is_imported_is_declared():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     lines = [*project["dependencies"], *project["optional-dependencies"]["cuda"]]
-    declared = {line.split(">")[0].split("=")[0].lower().replace("_", "-") for line in lines}
+    declared = {Requirement(line).name.lower().replace("_", "-") for line in lines}
     owners = metadata.packages_distributions()
     tops = {other.split(".")[0] for path in FILES for other in imported(path)}
     for top in sorted(tops - sys.stdlib_module_names - {"kp_helpers"}):

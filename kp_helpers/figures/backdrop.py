@@ -28,7 +28,7 @@ def parts(scene: Scene, supersampling: int) -> list[Part]:
 
 
 def clutter(draw, part: Part, scene: Scene, supersampling: int) -> None:
-    """Shade what lies about: clouds in the sky, a picture on the wall, tufts, pebbles and shadows on the ground."""
+    """Shade what lies about: clouds, pictures on the wall, tufts, pebbles and shadows on the ground."""
     for polygon, shade in _spots(part, scene):
         draw.polygon((polygon * supersampling).ravel().tolist(), fill=int(shade))
 

@@ -1,4 +1,4 @@
-"""A person's body as drawable parts: capsules round the bones, clothes in their colours, a head with a face."""
+"""A person's body as drawable parts: capsules round the bones in clothes, and a head with a face."""
 
 import numpy as np
 
@@ -94,12 +94,10 @@ def _torso(drawer: _Drawer):
     rim = [
         (capsule(*pair), 100) for pair in ((a, r * 0.85, b, r * 0.85), (a, r * 0.8, d, r), (b, r * 0.8, c, r))
     ]
-    strokes = rim + [
-        (np.stack([a, b, c, d]), 124),
-        *round_strokes(top, top_radius, bottom, bottom_radius, drawer.light),
-    ]
-    joints = "pelvis left_hip right_hip spine1 spine2 spine3 neck left_collar right_collar left_shoulder right_shoulder"
-    drawer.add("shirt", strokes, near, joints.split())
+    front = round_strokes(top, top_radius, bottom, bottom_radius, drawer.light)
+    strokes = [*rim, (np.stack([a, b, c, d]), 124), *front]
+    sides = [f"{side}_{name}" for side in ("left", "right") for name in ("hip", "collar", "shoulder")]
+    drawer.add("shirt", strokes, near, ("pelvis", "spine1", "spine2", "spine3", "neck", *sides))
     left, right = drawer.place("left_hip"), drawer.place("right_hip")
     drawer.limb("trousers", left, 0.115, right, 0.115, ("pelvis", "left_hip", "right_hip"), 0.01)
 

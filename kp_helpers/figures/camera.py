@@ -7,7 +7,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Camera:
-    """`extrinsics` (4, 4) world to camera, `intrinsics` (3, 3) in pixels of a frame `size` (width, height)."""
+    """`extrinsics` (4, 4) world to camera, `intrinsics` (3, 3) in pixels of a frame of `size` (w, h)."""
 
     extrinsics: np.ndarray
     intrinsics: np.ndarray

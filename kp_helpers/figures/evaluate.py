@@ -1,4 +1,4 @@
-"""What the small model has learned, on held-out pictures: the table of its card, and the numbers behind it."""
+"""What the small model has learned, on held-out pictures: the table of its card."""
 
 from dataclasses import replace
 

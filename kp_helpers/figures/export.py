@@ -23,10 +23,14 @@ LANDSCAPE, PORTRAIT = (480, 270), (270, 480)
 SPLITS = {"train": 0.4, "validation": 0.2, "test": 0.4}
 """Share of the sequences in each split, as 24, 12 and 24 of 3DPW's 60."""
 _RATE = 30.0
+_ARM, _LEG = ("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle")
 _COCO = (
-    "nose neck right_shoulder right_elbow right_wrist left_shoulder left_elbow left_wrist right_hip right_knee "
-    "right_ankle left_hip left_knee left_ankle right_eye left_eye right_ear left_ear"
-).split()
+    "nose",
+    "neck",
+    *(f"{side}_{name}" for limb in (_ARM, _LEG) for side in ("right", "left") for name in limb),
+    *("right_eye", "left_eye", "right_ear", "left_ear"),
+)
+"""COCO-18, the order of 3DPW's `poses2d`."""
 _FACE = {
     "nose": (0, 0.03, 0.145),
     "right_eye": (-0.045, 0.05, 0.135),

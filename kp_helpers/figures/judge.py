@@ -1,4 +1,4 @@
-"""Measures that a CLIP takes: captions found for pictures, classes of crops, captions of generated samples."""
+"""Measures that a CLIP takes: captions of pictures and of generated samples, classes of crops."""
 
 import numpy as np
 import torch

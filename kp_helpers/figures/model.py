@@ -34,8 +34,18 @@ def assemble(folder: Path, vae, unet, clip: CLIPModel, judge: CLIPModel, tokeniz
         requires_safety_checker=False,
     )
     pipeline.to(dtype=torch.float16).save_pretrained(folder, safe_serialization=True)
-    clip.half().save_pretrained(folder / "clip")
-    judge.half().save_pretrained(folder / "judge")
+    for part, network in (("clip", clip), ("judge", judge)):
+        network.half().save_pretrained(folder / part)
+    for part in ("text_encoder", "clip", "judge"):
+        _load_in_float32(folder / part / "config.json")
+
+
+def _load_in_float32(config: Path) -> None:
+    """Let transformers enlarge float16 weights when it loads them, as diffusers does by itself."""
+    settings = json.loads(config.read_text())
+    for group in (settings, settings.get("text_config", {}), settings.get("vision_config", {})):
+        group["dtype"] = "float32"
+    config.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
 
 
 def set_default_timestep(timestep: int, folder: Path = FIGURES) -> None:
@@ -46,7 +56,7 @@ def set_default_timestep(timestep: int, folder: Path = FIGURES) -> None:
 
 def load_clip(part: str = "clip", folder: Path = FIGURES) -> tuple[CLIPModel, CLIPTokenizer]:
     """The CLIP whose text tower conditions the U-Net ("clip"), or the one from another seed ("judge")."""
-    clip = CLIPModel.from_pretrained(folder / part, local_files_only=True, use_safetensors=True).float()
+    clip = CLIPModel.from_pretrained(folder / part, local_files_only=True, use_safetensors=True)
     return clip.eval(), CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
 
 

@@ -23,7 +23,7 @@ _LEAST_PIXELS = 12
 
 @dataclass(frozen=True)
 class Pictures:
-    """`images` (n, 128, 128, 3) uint8, `captions` n lists of text, `crops` n lists of (text, (x0, y0, x1, y1))."""
+    """`images` (n, 128, 128, 3) uint8; for each its captions, and its crops as (text, (x0, y0, x1, y1))."""
 
     images: np.ndarray
     captions: list[list[str]]
@@ -49,7 +49,7 @@ def crops_of(picture: Picture, scene: Scene, least: int = 60) -> list:
 
 
 def square_box(rows, columns, shape, margin: float = 1.25) -> tuple[int, int, int, int]:
-    """A square (x0, y0, x1, y1) round the given rows and columns, `margin` times as wide, inside the picture."""
+    """A square (x0, y0, x1, y1) round some rows and columns, `margin` times as wide, inside the picture."""
     side = int(min(max(rows[-1] - rows[0], columns[-1] - columns[0], 12) * margin, *shape))
     x0 = int(np.clip((columns[0] + columns[-1] - side) // 2, 0, shape[1] - side))
     y0 = int(np.clip((rows[0] + rows[-1] - side) // 2, 0, shape[0] - side))

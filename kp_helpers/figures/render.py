@@ -19,7 +19,7 @@ SUPERSAMPLING = 3
 
 @dataclass(frozen=True)
 class Segment:
-    """One row of a picture's panoptic table: pixels with `number` are `label`, of `entity`, called `colour`."""
+    """A row of a picture's panoptic table: pixels with `number` are `label` of `entity`."""
 
     number: int
     label: str

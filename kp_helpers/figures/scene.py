@@ -1,4 +1,4 @@
-"""A scene as plain data: change one attribute with `dataclasses.replace`, render again, nothing else moves."""
+"""A scene as plain data: change one attribute, render again, and nothing else moves."""
 
 from dataclasses import dataclass, replace
 
@@ -14,7 +14,7 @@ CLOTHES = ("hair", "shirt", "trousers", "shoes")
 
 @dataclass(frozen=True)
 class Person:
-    """One person. Colours are words of the palette; `pose` (24, 3) axis-angle; `place` (3,) metres, the pelvis."""
+    """One person. Colours are words; `pose` (24, 3) is axis-angle; `place` (3,) metres, the pelvis."""
 
     hair: str
     hair_style: str

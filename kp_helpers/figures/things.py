@@ -1,5 +1,7 @@
 """The things beside a person as drawable parts: ball, box, bag, cone, umbrella, dog, tree."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from kp_helpers.figures.camera import Camera
@@ -41,10 +43,7 @@ def thing_parts(thing: Thing, entity: str, camera: Camera, light: float) -> list
     board = _Board(thing, camera, light)
     own = np.random.default_rng(thing.seed).integers(-9, 10, 3)
     tone = tuple(int(c) for c in np.clip(np.add(COLOURS[thing.colour], own), 0, 255))
-    if thing.kind == "box":
-        layers = [(tone, _box(thing, camera))]
-    else:
-        layers = _MAKERS[thing.kind](board, tone)
+    layers = [(tone, _box(thing, camera))] if thing.kind == "box" else _MAKERS[thing.kind](board, tone)
     return [
         Part(thing.kind, entity, rgb, thing.colour, board.depth - 1e-3 * order, strokes)
         for order, (rgb, strokes) in enumerate(layers)
@@ -88,8 +87,7 @@ def _bag(board: _Board, tone):
     unit = board.unit
     handle = [(-0.2, 0.6), (-0.17, 0.92), (0.17, 0.92), (0.2, 0.6)]
     strokes = [
-        (capsule(board.at(*a), 0.045 * unit, board.at(*b), 0.045 * unit), 84)
-        for a, b in zip(handle, handle[1:], strict=False)
+        (capsule(board.at(*a), 0.045 * unit, board.at(*b), 0.045 * unit), 84) for a, b in pairwise(handle)
     ]
     body = board.polygon((-0.42, 0.0), (0.42, 0.0), (0.34, 0.66), (-0.34, 0.66))
     shine = board.polygon((-0.34, 0.05), (0.3, 0.05), (0.24, 0.6), (-0.27, 0.6))

@@ -6,12 +6,12 @@ from pathlib import Path
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import CLIPTokenizer
 
-from kp_helpers.figures.captions import FACING_WORDS, MOTION_WORDS
+from kp_helpers.figures.captions import FACING_WORDS, LONGEST, MOTION_WORDS
 from kp_helpers.figures.palette import COLOURS, GROUNDS
 from kp_helpers.figures.scene import CLOTHES, THINGS
 
-CONTEXT_LENGTH = 64
-"""Tokens of a caption, start and end included; the longest has 60 words."""
+CONTEXT_LENGTH = LONGEST + 2
+"""Tokens of a caption, start and end included."""
 _OTHER_WORDS = [
     "a",
     "an",

@@ -1,4 +1,4 @@
-"""Stage 2: a contrastive CLIP of pictures and captions, and of crops and short captions; its text tower is kept."""
+"""Stage 2: a contrastive CLIP; its text tower conditions the U-Net."""
 
 import numpy as np
 import torch

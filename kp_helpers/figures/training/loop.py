@@ -59,7 +59,7 @@ def train(
         torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
         optimizer.step()
         _average(average, model, min(settings.averaging, (1 + step) / (10 + step)))
-        window.append({name: float(value) for name, value in losses.items()})
+        window.append({name: float(value.detach()) for name, value in losses.items()})
         if not torch.isfinite(losses["loss"]):
             raise FloatingPointError(
                 f"{folder.name}: the loss of step {step} is {float(losses['loss'])}, not finite"

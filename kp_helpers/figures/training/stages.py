@@ -24,9 +24,9 @@ _ENCODED_FOR_SCALE = 512
 
 
 class Training:
-    """Training in `folder` on `device`; every method is one stage and leaves its part under `folder/parts`.
+    """Training in `folder` on `device`; every method is one stage, its part goes to `folder/parts`.
 
-    `steps` replaces the number of steps of the stages that are run, to train shorter or longer than the recipe.
+    `steps` replaces the recipe's number of steps, to train shorter or longer.
     """
 
     def __init__(self, folder: Path, device: str = "cpu", steps: int | None = None, pictures: int = PICTURES):
@@ -56,16 +56,17 @@ class Training:
         """Train a second CLIP from another seed, which judges generated samples."""
         self._train_clip("judge")
 
-    def unet(self) -> None:
-        """Encode all pictures once, then train the U-Net on their latents and captions."""
-        clip, tokenizer = CLIPModel.from_pretrained(self.parts / "clip"), self._tokenizer()
-        captions = load_pictures(self.folder / "pictures", self.count).captions
+    def unet_half(self) -> None:
+        """Train the U-Net on pictures of half the size."""
         unet = self._new("unet", unet_stage.new_unet)
-        loss = unet_stage.unet_loss(
-            unet, text_tower(clip).to(self.device), tokenizer, self._latents(), captions, self.device
+        self._train_unet("unet_half", unet, unet_stage.HALF_SETTINGS, unet_stage.HALF_BATCH, shrink=2)
+
+    def unet(self) -> None:
+        """Go on with the U-Net on whole pictures."""
+        unet = UNet2DConditionModel.from_pretrained(self.parts / "unet_half").to(
+            self.device, memory_format=torch.channels_last
         )
-        average = train(unet, loss, self._settings(unet_stage.SETTINGS), self.folder / "unet", self.device)
-        average.save_pretrained(self.parts / "unet")
+        self._train_unet("unet", unet, unet_stage.SETTINGS, unet_stage.BATCH, shrink=1)
 
     def assemble(self, target: Path = FIGURES) -> None:
         """Put the trained parts together into a pipeline folder in float16."""
@@ -105,16 +106,24 @@ class Training:
         average = train(clip, loss, self._settings(clip_stage.SETTINGS), self.folder / part, self.device)
         average.save_pretrained(self.parts / part)
 
-    def _latents(self) -> torch.Tensor:
+    def _train_unet(self, part: str, unet, settings: LoopSettings, batch: int, shrink: int) -> None:
+        clip, tokenizer = CLIPModel.from_pretrained(self.parts / "clip"), self._tokenizer()
+        captions = load_pictures(self.folder / "pictures", self.count).captions
+        tower, latents = text_tower(clip).to(self.device), self._latents(shrink)
+        loss = unet_stage.unet_loss(unet, tower, tokenizer, latents, captions, self.device, batch)
+        average = train(unet, loss, self._settings(settings), self.folder / part, self.device)
+        average.save_pretrained(self.parts / part)
+
+    def _latents(self, shrink: int) -> torch.Tensor:
         """Latents of all pictures, from disk if they were encoded before."""
-        path = self.folder / "latents.npy"
+        path = self.folder / f"latents_{32 // shrink}.npy"
         if not path.exists():
             images = load_pictures(self.folder / "pictures", self.count).images
             vae = AutoencoderKL.from_pretrained(self.parts / "vae").to(self.device).requires_grad_(False)
-            latents = unet_stage.encode_pictures(vae, images, self.device).numpy()
+            latents = unet_stage.encode_pictures(vae, images, self.device, shrink).numpy()
             replace_file(path, lambda partial: np.save(partial, latents))
         return torch.from_numpy(np.load(path))
 
 
-STAGES = ("pictures", "vae", "decoder", "clip", "judge", "unet", "assemble")
+STAGES = ("pictures", "vae", "decoder", "clip", "judge", "unet_half", "unet", "assemble")
 """Names of the stages in the order in which they run."""

@@ -1,22 +1,27 @@
-"""Stage 3: the U-Net, SD's layout at 32 x 32 latents, conditioned on the frozen text tower."""
+"""Stage 3: the U-Net, SD's layout, conditioned on the frozen text tower.
+
+It learns the words on pictures of half the size first, where a sample costs a quarter, and then goes on at
+32 x 32 latents, as Stable Diffusion itself went from 256 to 512 pixels.
+"""
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from diffusers import DDIMScheduler, UNet2DConditionModel
 from tqdm.auto import trange
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from kp_helpers.figures.training.clip import WIDTH, to_pixels, tokenize
 from kp_helpers.figures.training.loop import LoopSettings
 
-SETTINGS = LoopSettings(steps=8000, learning_rate=1e-3, warmup=300, averaging=0.999)
-BATCH = 12
+HALF_SETTINGS = LoopSettings(steps=4000, learning_rate=1e-3, warmup=300, decay=0.0, averaging=0.998)
+SETTINGS = LoopSettings(steps=4000, learning_rate=6e-4, warmup=100, averaging=0.999)
+HALF_BATCH, BATCH = 24, 12
 _EMPTY = 0.1
 """Share of captions that are dropped, so that the model also knows what to do without words."""
 
 
 def new_unet() -> UNet2DConditionModel:
-    """An untrained U-Net: three levels, cross-attention in the up path at 16 x 16 (three) and 32 x 32 (two)."""
+    """An untrained U-Net: three read-out layers at 16 x 16 and the first of two at 32 x 32."""
     return UNet2DConditionModel(
         sample_size=32,
         block_out_channels=(32, 80, 128),
@@ -43,14 +48,18 @@ def new_scheduler() -> DDIMScheduler:
 
 
 @torch.no_grad()
-def encode_pictures(vae: AutoencoderKL, images: np.ndarray, device: str, batch: int = 64) -> torch.Tensor:
-    """Latents (n, 2, 4, 32, 32) float16 of every picture and of its mirror image, scaled to unit variance."""
-    latents = torch.empty(len(images), 2, 4, 32, 32, dtype=torch.float16)
+def encode_pictures(vae, images: np.ndarray, device: str, shrink: int = 1, batch: int = 64) -> torch.Tensor:
+    """Latents (n, 4, s, s) float16, s = 32 / shrink, of unit variance; every other picture is mirrored first.
+
+    `shrink` 2 halves the pictures before they are encoded.
+    """
+    latents = torch.empty(len(images), 4, 32 // shrink, 32 // shrink, dtype=torch.float16)
     for first in trange(0, len(images), batch, desc="latents", mininterval=5):
         pixels = to_pixels(images[first : first + batch]).to(device)
-        for mirrored, view in enumerate((pixels, pixels.flip(-1))):
-            mean = vae.encode(view).latent_dist.mean * vae.config.scaling_factor
-            latents[first : first + batch, mirrored] = mean.half().cpu()
+        pixels[1::2] = pixels[1::2].flip(-1)
+        pixels = torch.nn.functional.avg_pool2d(pixels, shrink)
+        mean = vae.encode(pixels).latent_dist.mean * vae.config.scaling_factor
+        latents[first : first + batch] = mean.half().cpu()
     return latents
 
 
@@ -61,7 +70,7 @@ def unet_loss(
     latents: torch.Tensor,
     captions: list[list[str]],
     device: str,
-    batch: int = BATCH,
+    batch: int,
 ):
     """`loss_at(step)`: the squared error of the predicted v, at noise levels that favour the middle."""
     alphas = new_scheduler().alphas_cumprod.to(device)
@@ -69,7 +78,7 @@ def unet_loss(
     def loss_at(step: int) -> dict[str, torch.Tensor]:
         rng = np.random.default_rng([step, 3])
         rows = rng.integers(len(latents), size=batch)
-        clean = latents[rows, rng.integers(2, size=batch)].float().to(device)
+        clean = latents[rows].float().to(device)
         words = [captions[row][int(rng.integers(len(captions[row])))] for row in rows]
         words = ["" if rng.random() < _EMPTY else text for text in words]
         with torch.no_grad():

@@ -1,0 +1,62 @@
+"""An executed notebook as one HTML page in which nothing runs that the notebook's data may have brought."""
+
+import re
+
+import bleach
+import nbformat
+from bleach.css_sanitizer import CSSSanitizer
+from nbconvert import HTMLExporter
+
+_RUNNING = re.compile(r"<(script|style)\b.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
+_TAGS = frozenset(bleach.ALLOWED_TAGS) | {
+    *(
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "p",
+        "br",
+        "hr",
+        "div",
+        "span",
+        "pre",
+        "img",
+        "figure",
+        "figcaption",
+    ),
+    *("table", "caption", "thead", "tbody", "tfoot", "tr", "th", "td", "sub", "sup", "del", "dl", "dt", "dd"),
+    *("details", "summary"),
+}
+
+
+def notebook_page(text: str) -> str:
+    """The page of a notebook given as its JSON text, without scripts and handlers in outputs and prose."""
+    exporter = HTMLExporter(sanitize_html=True, filters={"clean_html": clean})
+    page, _ = exporter.from_notebook_node(nbformat.reads(text, as_version=4))
+    return page
+
+
+def clean(html: str | bytes) -> str:
+    """HTML with headings, tables, links and pictures, without scripts, handlers and foreign styles.
+
+    nbconvert's own filter would turn headings and table bodies into visible tags.
+    """
+    html = html.decode() if isinstance(html, bytes) else str(html)
+    return bleach.clean(
+        _RUNNING.sub("", html),
+        tags=_TAGS,
+        attributes=_is_allowed,
+        protocols={*bleach.ALLOWED_PROTOCOLS, "data"},
+        css_sanitizer=CSSSanitizer(),
+        strip=True,
+    )
+
+
+def _is_allowed(tag: str, name: str, value: str) -> bool:
+    if name == "src":
+        return tag == "img" and (not value.startswith("data:") or value.startswith("data:image/"))
+    if name == "href":
+        return tag == "a" and not value.startswith("data:")
+    return name in ("class", "id", "style", "alt", "title", "width", "height", "colspan", "rowspan", "open")

@@ -1,0 +1,189 @@
+"""The pickle reader: real files come back whole, and nothing that a file asks for is run."""
+
+import os
+import pickle
+import pickletools
+import random
+import struct
+
+import numpy as np
+import pytest
+from helpers.threedpw_folder import python2_bytes, sequence_content
+
+from kp_helpers.data import DataError
+from kp_helpers.data.safe_pickle import load
+
+PLAIN = {
+    "arrays": [
+        np.arange(6.0).reshape(2, 3),
+        np.asfortranarray(np.arange(6, dtype=">f4").reshape(2, 3)),
+        np.zeros((0, 3)),
+        np.array([True, False]),
+        np.array(["m", "fe"]),
+        np.int16(-3),
+    ],
+    "text": "ü",
+    "tuple": (None, True, 2**70, 1.5, b"\xff"),
+}
+
+
+def read(tmp_path, data: bytes):
+    path = tmp_path / "a.pkl"
+    path.write_bytes(data)
+    return load(path)
+
+
+def same(a, b) -> bool:
+    if isinstance(a, np.ndarray):
+        return isinstance(b, np.ndarray) and a.dtype.kind == b.dtype.kind and np.array_equal(a, b)
+    if isinstance(a, dict):
+        return list(a) == list(b) and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(same, a, b))
+    return a == b
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_plain_content_comes_back(protocol, tmp_path):
+    assert same(PLAIN, read(tmp_path, pickle.dumps(PLAIN, protocol)))
+
+
+def test_a_python_2_file_comes_back(tmp_path):
+    content = sequence_content("walk_00", people=2)
+    data = python2_bytes(content)
+    assert b"numpy.core.multiarray\n_reconstruct" in data and b"_codecs" not in data
+    assert same(content, read(tmp_path, data))
+
+
+def test_arrays_are_ones_own_and_shared_values_stay_shared(tmp_path):
+    array = np.arange(3.0)
+    first, second = read(tmp_path, pickle.dumps([array, array], 2))
+    assert first is second and first.flags.writeable and first.dtype.isnative
+
+
+class Runs:
+    """Pickles as a call of any function."""
+
+    def __init__(self, function, *arguments):
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        (os.system, "posix.system"),
+        (eval, "__builtin__.eval"),
+        (getattr, "__builtin__.getattr"),
+        (np.load, "numpy.load"),
+        (np.fromfile, "numpy.*fromfile"),
+        (pickle.loads, ".*[pP]ickle.loads"),
+    ],
+)
+def test_functions_are_refused_by_name(function, name, tmp_path):
+    for protocol in (2, 4):
+        wanted = name if protocol == 2 else name.replace("__builtin__", "builtins")
+        with pytest.raises(DataError, match=f"a.pkl: asks for '{wanted}', which is refused"):
+            read(tmp_path, pickle.dumps(Runs(function, f"touch {tmp_path}/ran"), protocol))
+    assert not (tmp_path / "ran").exists()
+
+
+DTYPE = b"cnumpy\ndtype\n"
+ARRAY = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x00\x85U\x01btR"
+F8_STATE = b"(K\x03U\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
+F8 = DTYPE + b"U\x02f8K\x00K\x01\x87R" + F8_STATE
+
+
+def state(shape: bytes, dtype: bytes, raw: bytes) -> bytes:
+    return b"(K\x01" + shape + dtype + b"\x89" + b"T" + struct.pack("<i", len(raw)) + raw + b"tb."
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"cnumpy\ncore.multiarray.scalar\n.", "asks for 'numpy.core.multiarray.scalar'"),
+        (b"\x80\x04\x8c\x05numpy\x8c\x0cndarray.sort\x93.", "asks for 'numpy.ndarray.sort'"),
+        (b"cnumpy\nndarray\n.", "holds a bare _ArrayClass"),
+        (b"cnumpy\nndarray\n)R.", "calls a _ArrayClass"),
+        (b"]}b.", "gives a state to a list"),
+        (b"cnumpy\nndarray\n}b.", "gives a state to a _ArrayClass"),
+        (b"(ios\nsystem\n.", "holds the instruction INST"),
+        (b"(cos\nsystem\no.", "asks for 'os.system'"),
+        (b"(K\x01o.", "holds the instruction OBJ"),
+        (b"\x80\x02K\x01)\x81.", "holds the instruction NEWOBJ"),
+        (b"\x80\x02\x82\x01.", "holds the instruction EXT1"),
+        (b"Pabc\n.", "holds the instruction PERSID"),
+        (b"K\x01Q.", "holds the instruction BINPERSID"),
+        (b"c_codecs\nencode\n(U\x01aU\x03zlbtR.", "encodes with something other than latin1"),
+        (b"c__builtin__\nbytes\n(K\x09tR.", "calls bytes with arguments"),
+        (DTYPE + b"U\x02O8K\x00K\x01\x87R.", "an array of type 'O8', expected plain numbers or text"),
+        (DTYPE + b"U\x03V16K\x00K\x01\x87R.", "an array of type 'V16'"),
+        (F8.replace(b"NNNJ\xff\xff\xff\xff", b"NNNJ\x00\x00\xff\x7f") + b".", "f8 of 2147418112 bytes"),
+        (F8.replace(b"K\x00tb", b"K\x3ftb") + b".", "an array type with fields or objects inside"),
+        (F8.replace(b"NNN", b"N(U\x01atN") + b".", "with fields or objects inside"),
+        (ARRAY + b".", "an array without content"),
+        (ARRAY + state(b"K\x02\x85", F8, b"12345678"), r"shape \(2,\) and type float64 with 8 bytes"),
+        (ARRAY + state(b"J\xff\xff\xff\xff\x85", F8, b""), "shape is not a short tuple of lengths"),
+        (
+            ARRAY + state(b"K\x00\x8a\x08" + b"\xff" * 7 + b"\x0f\x86", F8, b""),
+            "not a short tuple of lengths",
+        ),
+        (ARRAY + state(b"K\x01\x85", b"U\x02f8", b"12345678"), "an array whose type is a str"),
+        (b"}(K\x01K\x02u.", "a dict with keys other than strings"),
+        (b"}K\x01K\x02s.", "a dict with keys other than strings"),
+        (b"K\x01K\x02a.", "appends to a int"),
+        (b"T\xff\xff\xff\x7fabc.", "damaged"),
+        (b"\x8a\xff.", "damaged"),
+        (b"h\x05.", "damaged"),
+        (b"", "damaged"),
+        (b"<html>", "damaged"),
+        (b"]" * 40 + b"a" * 39 + b".", "nested more than 32 deep"),
+        (b"]q\x00h\x00a.", "nested more than 32 deep, or within itself"),
+        (b"\x8fK\x01.", "holds the instruction EMPTY_SET"),
+    ],
+)
+def test_hostile_and_damaged_files_are_refused(data, message, tmp_path):
+    with pytest.raises(DataError, match=f"a.pkl: .*{message}"):
+        read(tmp_path, data)
+
+
+def test_doubling_lists_take_no_time(tmp_path):
+    doubling = b"]q\x00" + b"".join(b"](h%ch%ceq%c" % (n, n, n + 1) for n in range(30)) + b"."
+    top = read(tmp_path, doubling)
+    assert len(top) == 2 and top[0] is top[1]
+
+
+def test_one_buffer_cannot_become_many_arrays(tmp_path):
+    raw = b"\x00" * 8000
+    once = b"(" + ARRAY + b"(K\x01M\xe8\x03\x85" + F8 + b"\x89T" + struct.pack("<i", 8000) + raw + b"q\x07tb"
+    again = ARRAY + b"(K\x01M\xe8\x03\x85" + F8 + b"\x89h\x07tb"
+    with pytest.raises(DataError, match="arrays that are larger than the file they come from"):
+        read(tmp_path, once + again * 20 + b"l.")
+
+
+def test_endless_instructions_stop(tmp_path):
+    with pytest.raises(DataError, match="more than 1000000 instructions"):
+        read(tmp_path, b"N0" * 600_000 + b"N.")
+
+
+@pytest.mark.filterwarnings("ignore:invalid escape sequence")
+def test_flipped_bytes_never_crash(tmp_path):
+    """The short form of a long fuzz: each damaged file loads or is a DataError, nothing else."""
+    data = python2_bytes(sequence_content("walk_00", frames=1))
+    structure = [place for _, _, place in pickletools.genops(data)]
+    rng = random.Random(0)
+    for _ in range(1500):
+        damaged = bytearray(data)
+        place = rng.choice(structure) if rng.random() < 0.7 else rng.randrange(len(data))
+        damaged[place] = rng.randrange(256)
+        try:
+            read(tmp_path, bytes(damaged[: rng.randrange(len(data))] if rng.random() < 0.1 else damaged))
+        except DataError as error:
+            assert len(str(error)) < 500
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(DataError, match="none.pkl: cannot be read"):
+        load(tmp_path / "none.pkl")

@@ -1,0 +1,95 @@
+"""Measures against numbers that were worked out by hand, on a frame of 1920 x 1080."""
+
+import numpy as np
+import pytest
+
+from kp_helpers import metrics
+from kp_helpers.metrics import Score
+
+FRAME = (1920, 1080)
+TRUE = (1000.0, 500.0)
+UP = [(1000.0, 300.0)]  # the limb's other end lies above
+
+
+def test_forty_pixels_are_a_forty_eighth_of_the_long_side():
+    predicted = [(1040.0, 500.0), (1040.01, 500.0), (1024.0, 532.0), (1000.0, 541.0)]
+    assert metrics.within(predicted, TRUE, FRAME).tolist() == [True, False, True, False]
+    assert metrics.within(predicted, TRUE, (1080, 1920)).tolist() == [True, False, True, False]
+    assert not metrics.within((1011.0, 500.0), TRUE, (480, 270)), (
+        "a quarter of the size has a tolerance of 10"
+    )
+
+
+@pytest.mark.parametrize(
+    ("predicted", "hit"),
+    [
+        ((1000, 201), True),  # 299 straight up the limb
+        ((1000, 199), False),  # 301
+        ((1000, 540), True),  # 40 the wrong way: the disc
+        ((1000, 541), False),
+        ((1100, 400), True),  # 45 degrees
+        ((1101, 400), False),
+        ((900, 400), True),
+        ((1213, 288), False),  # 45.1 degrees
+        ((1000, 500), True),
+    ],
+)
+def test_the_meaningful_direction_is_a_sector_and_a_disc(predicted, hit):
+    assert metrics.in_direction(predicted, TRUE, UP, FRAME, reach=300 / 1920) == hit
+
+
+def test_a_wider_or_second_sector_takes_in_more():
+    assert metrics.in_direction((1150, 400), TRUE, UP, FRAME, reach=5 / 32, half_angle=60)
+    assert not metrics.in_direction((1100, 500), TRUE, UP, FRAME, reach=5 / 48)
+    assert metrics.in_direction((1100, 500), TRUE, [*UP, (1200, 500)], FRAME, reach=5 / 48)
+    assert not metrics.in_direction((1100, 500), TRUE, [TRUE], FRAME, reach=5 / 48), "a limb without length"
+    assert metrics.in_direction((1100, 500), TRUE, UP, FRAME, reach=5 / 32, half_angle=180)
+
+
+def test_directions_of_many_frames_at_once():
+    hits = metrics.in_direction(
+        [(1000, 250), (10, 0)], [TRUE, (0, 0)], [UP, [(0, 9)]], [FRAME, (480, 270)], reach=5 / 32
+    )
+    assert hits.tolist() == [True, True]
+
+
+def test_pck_is_strict():
+    norm = metrics.box_side((100, 100, 300, 200))
+    assert norm == 200
+    assert metrics.pck([(1020, 500), (1019.9, 500)], TRUE, norm, 0.1).tolist() == [False, True]
+    assert metrics.normalised_error((1030, 540), TRUE, 200) == pytest.approx(0.25)  # 50 / 200
+
+
+def test_means_leave_out_what_is_not_visible():
+    assert metrics.mean([True, False, True, True], [1, 1, 1, 0]) == Score(pytest.approx(2 / 3), 3)
+    assert metrics.mean([np.nan, 3.0], [0, 1]) == Score(3.0, 1)
+    assert metrics.mean([1.0], [0]) == Score(None, 0)
+    with pytest.raises(ValueError, match="a visible joint has a value that is not finite"):
+        metrics.mean([np.nan, 1.0])
+
+
+def test_the_macro_mean_weighs_joints_equally():
+    hits, visible = [[1, 0, 1], [1, 0, 1], [0, 1, 1]], [[1, 1, 0], [1, 0, 0], [1, 0, 0]]
+    assert metrics.macro_mean(hits, visible) == Score(pytest.approx((2 / 3 + 0) / 2), 4)
+    assert metrics.macro_mean(hits, np.zeros((3, 3))) == Score(None, 0)
+
+
+def test_mirror_confusion_is_a_share_of_the_misses():
+    other = (1200.0, 500.0)
+    predicted = [(1000, 510), (1190, 500), (1200, 530), (500, 500), (1200, 500)]
+    assert metrics.mirror_confusion(predicted, TRUE, other, FRAME) == Score(0.75, 4)
+    assert metrics.mirror_confusion(predicted, TRUE, other, FRAME, [1, 1, 0, 1, 0]) == Score(0.5, 2)
+    assert metrics.mirror_confusion([TRUE], TRUE, other, FRAME) == Score(None, 0)
+
+
+def test_names_of_the_other_side():
+    assert metrics.mirrored("left_foot") == "right_foot" and metrics.mirrored("right_elbow") == "left_elbow"
+    assert metrics.mirrored("head") is None and metrics.mirrored("left") is None
+    assert set(metrics.SECTOR) == set(metrics.LIMB_ENDS)
+
+
+def test_wrong_input_is_named():
+    with pytest.raises(ValueError, match="predicted has shape .3,., expected .*, 2. as .x, y. in pixels"):
+        metrics.within((1, 2, 3), TRUE, FRAME)
+    with pytest.raises(ValueError, match="a normalising length is 0.0, expected all to be above 0"):
+        metrics.pck(TRUE, TRUE, [200, 0], 0.1)
