@@ -107,6 +107,13 @@ def test_a_finished_world_is_kept_and_another_one_refused(world, capsys):
     assert "manifest.json: holds an export with" in capsys.readouterr().err
 
 
+def test_a_folder_of_something_else_is_left_alone(tmp_path, capsys):
+    (tmp_path / "thesis.txt").write_text("mine")
+    assert main(["export", str(tmp_path), "--sequences", "1", "--frames", "1"]) == 1
+    assert "has no manifest.json, expected an empty or a new folder" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
 def test_wrong_counts_are_refused(capsys):
     with pytest.raises(SystemExit):
         main(["export", "anywhere", "--frames", "0"])

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import os
 import pickle
+import shutil
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -16,7 +18,6 @@ from kp_helpers.figures.pictures import visible_pairs
 from kp_helpers.figures.render import Picture, render
 from kp_helpers.figures.scene import Scene, Sequence, draw_sequence
 from kp_helpers.figures.skeleton import INDEX, OFFSETS, forward_kinematics
-from kp_helpers.files import replace_file
 
 LANDSCAPE, PORTRAIT = (480, 270), (270, 480)
 """A quarter of 3DPW's 1920 x 1080 and 1080 x 1920."""
@@ -43,34 +44,43 @@ _FACE = {
 def export(folder: Path, sequences: int = 60, frames: int = 30, seed: int = 0, workers: int = 1) -> dict:
     """Write `sequences` of `frames` images each into `folder`; returns the manifest, which is written last.
 
-    Deterministic in `seed`. Refuses a folder that already holds another export: FileExistsError.
+    Deterministic in `seed`. The world is written aside and moved into place when it is whole; a finished one
+    with the same settings is kept. FileExistsError where `folder` holds anything else.
     """
     folder = Path(folder)
     settings = {"sequences": sequences, "frames": frames, "seed": seed}
     done = _finished(folder, settings)
     if done:
         return done
+    aside = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(aside, ignore_errors=True)
     jobs = list(enumerate(_splits(sequences)))
-    write = partial(_write_sequence, folder, frames, seed)
+    write = partial(_write_sequence, aside, frames, seed)
     with ProcessPoolExecutor(workers) as pool:
         names = list(tqdm(pool.map(write, jobs), total=len(jobs), desc="figures world", unit="sequence"))
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    hashes = {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-    manifest = {"world": "figures", "settings": settings, "sequences": names, "sha256": hashes}
-    text = json.dumps(manifest, indent=1)
-    replace_file(folder / "manifest.json", lambda partial: partial.write_text(text))
+    manifest = {"world": "figures", "settings": settings, "sequences": names, "sha256": _hashes(aside)}
+    (aside / "manifest.json").write_text(json.dumps(manifest, indent=1))
+    os.rename(aside, folder)
     return manifest
 
 
 def _finished(folder: Path, settings: dict) -> dict | None:
     """The manifest of a finished export with these settings; an error if the folder holds something else."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return None
     path = folder / "manifest.json"
-    if path.exists():
-        manifest = json.loads(path.read_text())
-        if manifest["settings"] != settings:
-            raise FileExistsError(f"{path}: holds an export with {manifest['settings']}, expected {settings}")
-        return manifest
-    return None
+    if not path.is_file():
+        raise FileExistsError(f"{folder}: exists and has no manifest.json, expected an empty or a new folder")
+    found = json.loads(path.read_text()).get("settings")
+    if found != settings:
+        raise FileExistsError(f"{path}: holds an export with {found}, expected {settings}")
+    return json.loads(path.read_text())
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file by its path within `folder`."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def _splits(sequences: int) -> list[str]:

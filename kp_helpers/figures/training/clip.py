@@ -9,10 +9,11 @@ from kp_helpers.figures.pictures import Pictures
 from kp_helpers.figures.tokens import CONTEXT_LENGTH
 from kp_helpers.figures.training.loop import LoopSettings
 
-SETTINGS = LoopSettings(steps=1600, learning_rate=1e-3, weight_decay=0.05, averaging=0.998)
+SETTINGS = LoopSettings(steps=1000, learning_rate=1e-3, weight_decay=0.05, averaging=0.998)
 BATCH, WIDTH = 64, 128
-_CROPPED = 0.3
-"""Share of a batch that are crops of one thing with a short caption."""
+CROPPED, VISION_CROPPED = 0.3, 0.7
+"""Share of a batch that are crops of one thing with a short caption, in the two stages."""
+VISION_SETTINGS = LoopSettings(steps=1500, learning_rate=6e-4, weight_decay=0.05, averaging=0.998)
 
 
 def new_clip(tokenizer: CLIPTokenizer) -> CLIPModel:
@@ -45,12 +46,12 @@ def tokenize(tokenizer: CLIPTokenizer, texts: list[str]) -> torch.Tensor:
     return torch.tensor(rows.input_ids)
 
 
-def clip_loss(clip: CLIPModel, tokenizer: CLIPTokenizer, pictures: Pictures, device: str, seed: int):
-    """`loss_at(step)`: the symmetric cross-entropy between pictures and captions of one batch."""
+def clip_loss(clip: CLIPModel, tokenizer, pictures: Pictures, device: str, seed: int, cropped: float):
+    """`loss_at(step)`: the symmetric cross-entropy between pictures and captions, `cropped` of them crops."""
 
     def loss_at(step: int) -> dict[str, torch.Tensor]:
         rng = np.random.default_rng([step, 2, seed])
-        pairs = [_pair(pictures, rng) for _ in range(BATCH)]
+        pairs = [_pair(pictures, rng, cropped) for _ in range(BATCH)]
         pixels = to_pixels(np.stack([image for image, _ in pairs])).to(device)
         tokens = tokenize(tokenizer, [text for _, text in pairs]).to(device)
         out = clip(input_ids=tokens, pixel_values=pixels)
@@ -76,10 +77,10 @@ def crop(image: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
     return np.asarray(Image.fromarray(image).crop(tuple(box)).resize((128, 128), Image.Resampling.BILINEAR))
 
 
-def _pair(pictures: Pictures, rng: np.random.Generator) -> tuple[np.ndarray, str]:
+def _pair(pictures: Pictures, rng: np.random.Generator, cropped: float) -> tuple[np.ndarray, str]:
     number = int(rng.integers(len(pictures.images)))
     image, crops = pictures.images[number], pictures.crops[number]
-    if crops and rng.random() < _CROPPED:
+    if crops and rng.random() < cropped:
         text, box = crops[int(rng.integers(len(crops)))]
         return crop(image, box), text
     captions = pictures.captions[number]

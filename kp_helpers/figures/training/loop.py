@@ -41,8 +41,9 @@ def train(
     resumed run sees the same batches. `settings.steps` may be another when resuming.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(
-        model.parameters(), settings.learning_rate, betas=(0.9, 0.98), weight_decay=settings.weight_decay
+        learned, settings.learning_rate, betas=(0.9, 0.98), weight_decay=settings.weight_decay
     )
     average = copy.deepcopy(model).requires_grad_(False)
     first = _resume(folder / "checkpoint.pt", model, average, optimizer)
@@ -56,7 +57,7 @@ def train(
             losses = loss_at(step)
         optimizer.zero_grad(set_to_none=True)
         losses["loss"].backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
+        torch.nn.utils.clip_grad_norm_(learned, settings.clip)
         optimizer.step()
         _average(average, model, min(settings.averaging, (1 + step) / (10 + step)))
         window.append({name: float(value.detach()) for name, value in losses.items()})

@@ -19,7 +19,7 @@ from kp_helpers.figures.training.loop import LoopSettings, train
 from kp_helpers.files import replace_file
 
 PICTURES = 24_000
-SEEDS = {"vae": 1, "clip": 1, "judge": 2, "unet": 3}
+SEEDS = {"vae": 1, "clip": 1, "vision": 4, "judge": 2, "unet": 3}
 _ENCODED_FOR_SCALE = 512
 
 
@@ -50,11 +50,23 @@ class Training:
 
     def clip(self) -> None:
         """Train the CLIP whose text tower conditions the U-Net."""
-        self._train_clip("clip")
+        tokenizer = self._tokenizer()
+        clip = self._new("clip", lambda: clip_stage.new_clip(tokenizer))
+        self._train_clip("clip", clip, clip_stage.SETTINGS, clip_stage.CROPPED)
+
+    def vision(self) -> None:
+        """Go on with the CLIP's vision tower on more crops; the text tower stays as it is."""
+        clip = CLIPModel.from_pretrained(self.parts / "clip")
+        clip.text_model.requires_grad_(False)
+        self._train_clip(
+            "vision", clip.to(self.device), clip_stage.VISION_SETTINGS, clip_stage.VISION_CROPPED
+        )
 
     def judge(self) -> None:
         """Train a second CLIP from another seed, which judges generated samples."""
-        self._train_clip("judge")
+        tokenizer = self._tokenizer()
+        clip = self._new("judge", lambda: clip_stage.new_clip(tokenizer))
+        self._train_clip("judge", clip, clip_stage.SETTINGS, clip_stage.CROPPED)
 
     def unet_half(self) -> None:
         """Train the U-Net on pictures of half the size."""
@@ -70,12 +82,11 @@ class Training:
 
     def assemble(self, target: Path = FIGURES) -> None:
         """Put the trained parts together into a pipeline folder in float16."""
-        vae = self.parts / ("decoder" if (self.parts / "decoder").exists() else "vae")
         assemble(
             target,
-            vae=AutoencoderKL.from_pretrained(vae),
+            vae=AutoencoderKL.from_pretrained(self.parts / "decoder"),
             unet=UNet2DConditionModel.from_pretrained(self.parts / "unet"),
-            clip=CLIPModel.from_pretrained(self.parts / "clip"),
+            clip=CLIPModel.from_pretrained(self.parts / "vision"),
             judge=CLIPModel.from_pretrained(self.parts / "judge"),
             tokenizer=self._tokenizer(),
             scheduler=unet_stage.new_scheduler(),
@@ -95,15 +106,14 @@ class Training:
         images = load_pictures(self.folder / "pictures", self.count).images
         loss = vae_stage.vae_loss(vae.to(self.device), images, self.device)
         average = train(vae, loss, self._settings(settings), self.folder / part, self.device)
-        vae_stage.set_scaling_factor(average, images[:_ENCODED_FOR_SCALE], self.device)
+        if part == "vae":  # the latents, and so their scale, do not change afterwards
+            vae_stage.set_scaling_factor(average, images[:_ENCODED_FOR_SCALE], self.device)
         average.save_pretrained(self.parts / part)
 
-    def _train_clip(self, part: str) -> None:
-        tokenizer = self._tokenizer()
-        clip = self._new(part, lambda: clip_stage.new_clip(tokenizer))
+    def _train_clip(self, part: str, clip: CLIPModel, settings: LoopSettings, cropped: float) -> None:
         pictures = load_pictures(self.folder / "pictures", self.count)
-        loss = clip_stage.clip_loss(clip, tokenizer, pictures, self.device, SEEDS[part])
-        average = train(clip, loss, self._settings(clip_stage.SETTINGS), self.folder / part, self.device)
+        loss = clip_stage.clip_loss(clip, self._tokenizer(), pictures, self.device, SEEDS[part], cropped)
+        average = train(clip, loss, self._settings(settings), self.folder / part, self.device)
         average.save_pretrained(self.parts / part)
 
     def _train_unet(self, part: str, unet, settings: LoopSettings, batch: int, shrink: int) -> None:
@@ -125,5 +135,5 @@ class Training:
         return torch.from_numpy(np.load(path))
 
 
-STAGES = ("pictures", "vae", "decoder", "clip", "judge", "unet_half", "unet", "assemble")
+STAGES = ("pictures", "vae", "decoder", "clip", "vision", "judge", "unet_half", "unet", "assemble")
 """Names of the stages in the order in which they run."""
