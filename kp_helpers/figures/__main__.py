@@ -73,10 +73,8 @@ def _train(options) -> None:
     device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
     training = Training(options.folder, device, options.steps, options.pictures or PICTURES)
     for stage in options.stage or STAGES:
-        if stage == "assemble" and options.target:
-            training.assemble(options.target)
-        else:
-            getattr(training, stage)()
+        target = {"target": options.target} if options.target and stage in ("assemble", "samples") else {}
+        getattr(training, stage)(**target)
 
 
 def _evaluate(options) -> None:

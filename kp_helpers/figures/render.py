@@ -98,8 +98,10 @@ def _colour(parts, ids, shade, scene: Scene) -> np.ndarray:
     brightness, slope = scene.light
     across = brightness * (1 + slope * np.linspace(-1, 1, ids.shape[1], dtype=np.float32))
     factor = shade.astype(np.float32) * (across / 128) * texture_field(kinds[ids], scene.seed, SUPERSAMPLING)
-    rgb = np.clip(palette[ids] * factor[..., None], 0, 255).astype(np.uint8)
-    return np.asarray(Image.fromarray(rgb).reduce(SUPERSAMPLING))
+    rgb = palette.take(ids, axis=0, mode="clip")
+    rgb *= factor[..., None]
+    np.minimum(rgb, 255, out=rgb)
+    return np.asarray(Image.fromarray(rgb.astype(np.uint8)).reduce(SUPERSAMPLING))
 
 
 def _panoptic(parts: list[Part], middle: np.ndarray) -> tuple[np.ndarray, tuple[Segment, ...]]:

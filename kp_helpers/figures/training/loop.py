@@ -46,6 +46,8 @@ def train(
         learned, settings.learning_rate, betas=(0.9, 0.98), weight_decay=settings.weight_decay
     )
     average = copy.deepcopy(model).requires_grad_(False)
+    if device == "cuda":
+        model.compile()  # in place, so that checkpoints keep their names
     first = _resume(folder / "checkpoint.pt", model, average, optimizer)
     saved, started, window = time.monotonic(), time.monotonic(), []
     for step in tqdm(

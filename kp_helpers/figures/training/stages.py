@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
+from PIL import Image
 from transformers import CLIPModel, CLIPTokenizer
 
 from kp_helpers.diffusion import FIGURES
-from kp_helpers.figures.model import assemble, text_tower
+from kp_helpers.figures.held_out import held_out
+from kp_helpers.figures.model import assemble, generate, text_tower
 from kp_helpers.figures.pictures import load_pictures, make_pictures
 from kp_helpers.figures.tokens import build_tokenizer
 from kp_helpers.figures.training import clip as clip_stage
@@ -21,6 +23,7 @@ from kp_helpers.files import replace_file
 PICTURES = 24_000
 SEEDS = {"vae": 1, "clip": 1, "vision": 4, "judge": 2, "unet": 3}
 _ENCODED_FOR_SCALE = 512
+_SAMPLES = 32
 
 
 class Training:
@@ -92,6 +95,13 @@ class Training:
             scheduler=unet_stage.new_scheduler(),
         )
 
+    def samples(self, target: Path = FIGURES) -> None:
+        """Generate pictures of held-out captions into `folder/samples.png`, to be looked at."""
+        images = generate(held_out(_SAMPLES).texts, folder=target)
+        rows = images.reshape(4, _SAMPLES // 4, *images.shape[1:])
+        grid = np.concatenate([np.concatenate(list(row), axis=1) for row in rows], axis=0)
+        replace_file(self.folder / "samples.png", lambda partial: Image.fromarray(grid).save(partial))
+
     def _settings(self, settings: LoopSettings) -> LoopSettings:
         return replace(settings, steps=self.steps) if self.steps else settings
 
@@ -135,5 +145,5 @@ class Training:
         return torch.from_numpy(np.load(path))
 
 
-STAGES = ("pictures", "vae", "decoder", "clip", "vision", "judge", "unet_half", "unet", "assemble")
+STAGES = ("pictures", "vae", "decoder", "clip", "vision", "judge", "unet_half", "unet", "assemble", "samples")
 """Names of the stages in the order in which they run."""

@@ -18,6 +18,9 @@ SETTINGS = LoopSettings(steps=4000, learning_rate=6e-4, warmup=100, averaging=0.
 HALF_BATCH, BATCH = 24, 12
 _EMPTY = 0.1
 """Share of captions that are dropped, so that the model also knows what to do without words."""
+_ENDING_HIDDEN = 0.6
+"""Share of captions whose end and padding tokens are hidden. Those sum up the whole caption; without them
+the U-Net has to look each thing up at its own word."""
 
 
 def new_unet() -> UNet2DConditionModel:
@@ -81,13 +84,17 @@ def unet_loss(
         clean = latents[rows].float().to(device)
         words = [captions[row][int(rng.integers(len(captions[row])))] for row in rows]
         words = ["" if rng.random() < _EMPTY else text for text in words]
+        tokens = tokenize(tokenizer, words).to(device)
         with torch.no_grad():
-            context = text_encoder(tokenize(tokenizer, words).to(device)).last_hidden_state
+            context = text_encoder(tokens).last_hidden_state
+        hidden = torch.from_numpy(rng.random(batch) < _ENDING_HIDDEN).to(device)[:, None]
+        shown = ~(hidden & (tokens == tokenizer.eos_token_id))
         timestep = torch.from_numpy(draw_timesteps(rng, batch)).to(device)
         noise = torch.from_numpy(rng.standard_normal(clean.shape, dtype=np.float32)).to(device)
         signal = alphas[timestep].sqrt()[:, None, None, None]
         spread = (1 - alphas[timestep]).sqrt()[:, None, None, None]
-        predicted = unet(signal * clean + spread * noise, timestep, context).sample
+        noisy = signal * clean + spread * noise
+        predicted = unet(noisy, timestep, context, encoder_attention_mask=shown).sample
         return {"loss": (predicted.float() - (signal * noise - spread * clean)).square().mean()}
 
     return loss_at
