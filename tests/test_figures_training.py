@@ -2,6 +2,7 @@
 
 import csv
 
+import numpy as np
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
@@ -13,6 +14,7 @@ from kp_helpers.figures.__main__ import main
 from kp_helpers.figures.captions import describe
 from kp_helpers.figures.scene import draw_scene
 from kp_helpers.figures.tokens import CONTEXT_LENGTH, build_tokenizer, lexicon
+from kp_helpers.figures.training.batches import _window_caption, windows
 from kp_helpers.figures.training.loop import LoopSettings, train
 from kp_helpers.figures.training.stages import STAGES, Training
 
@@ -88,6 +90,27 @@ def test_a_loss_that_is_not_finite_stops_the_loop(tmp_path):
         )
 
 
+def test_a_window_names_what_it_holds():
+    crops = [
+        ("a orange box", (8, 8, 40, 40)),
+        ("a white shoes", (90, 90, 120, 120)),
+        ("a red ball", (50, 0, 90, 40)),
+    ]
+    rng = np.random.default_rng(0)
+    assert _window_caption(crops, False, 0, 0, rng) == "an orange box"
+    assert _window_caption(crops, True, 64, 0, rng) == "an orange box"
+    assert _window_caption(crops, False, 64, 64, rng) == "white shoes"
+    assert _window_caption(crops, False, 0, 64, rng) == ""
+    assert set(_window_caption(crops, False, 30, 0, rng).split(" and ")) <= {"a red ball"}
+
+
+def test_windows_are_cut_from_the_latents():
+    latents = torch.arange(32 * 32).view(1, 1, 32, 32).expand(1, 4, 32, 32).float()
+    cut, texts = windows(latents, [[]], batch=3)(np.random.default_rng(1))
+    assert cut.shape == (3, 4, 16, 16) and texts == ["", "", ""]
+    assert torch.equal(cut[0, 0, 1:, 1:] - cut[0, 0, :-1, :-1], torch.full((15, 15), 33.0))
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """All stages, two steps each, on eight pictures."""
@@ -97,6 +120,7 @@ def trained(tmp_path_factory):
         for module in ("clip", "unet"):
             patch.setattr(f"kp_helpers.figures.training.{module}.BATCH", 4)
         patch.setattr("kp_helpers.figures.training.unet.HALF_BATCH", 4)
+        patch.setattr("kp_helpers.figures.training.unet.WINDOW_BATCH", 2)
         training = Training(folder, steps=2, pictures=8)
         for stage in STAGES[:-2]:
             getattr(training, stage)()

@@ -31,9 +31,8 @@ def pointing_hits(diffusion: Diffusion, pictures: HeldOut, timestep: int) -> lis
             if segment.label not in WORDS or len(tokens) != 2:
                 continue
             mask = torch.from_numpy(picture.segments == segment.number)
-            for role, indices in {"phrase": list(tokens.values())} | {
-                k: [v] for k, v in tokens.items()
-            }.items():
+            roles = {"phrase": list(tokens.values()), **{role: [token] for role, token in tokens.items()}}
+            for role, indices in roles.items():
                 for layer, one in maps.items():
                     top = one[indices].mean(0).argmax()
                     rows.append(

@@ -14,6 +14,7 @@ from kp_helpers.figures.held_out import held_out
 from kp_helpers.figures.model import assemble, generate, text_tower
 from kp_helpers.figures.pictures import load_pictures, make_pictures
 from kp_helpers.figures.tokens import build_tokenizer
+from kp_helpers.figures.training import batches
 from kp_helpers.figures.training import clip as clip_stage
 from kp_helpers.figures.training import unet as unet_stage
 from kp_helpers.figures.training import vae as vae_stage
@@ -73,15 +74,21 @@ class Training:
 
     def unet_half(self) -> None:
         """Train the U-Net on pictures of half the size."""
-        unet = self._new("unet", unet_stage.new_unet)
-        self._train_unet("unet_half", unet, unet_stage.HALF_SETTINGS, unet_stage.HALF_BATCH, shrink=2)
+        draw = batches.whole(self._latents(2), self._captions(), unet_stage.HALF_BATCH)
+        self._train_unet("unet_half", self._new("unet", unet_stage.new_unet), unet_stage.HALF_SETTINGS, draw)
+
+    def unet_windows(self) -> None:
+        """Go on with windows at full scale, mixed with halved pictures."""
+        crops = load_pictures(self.folder / "pictures", self.count).crops
+        inside = batches.windows(self._latents(1), crops, unet_stage.WINDOW_BATCH)
+        rest = unet_stage.HALF_BATCH - unet_stage.WINDOW_BATCH
+        draw = batches.mixed(inside, batches.whole(self._latents(2), self._captions(), rest))
+        self._train_unet("unet_windows", self._unet("unet_half"), unet_stage.WINDOW_SETTINGS, draw)
 
     def unet(self) -> None:
-        """Go on with the U-Net on whole pictures."""
-        unet = UNet2DConditionModel.from_pretrained(self.parts / "unet_half").to(
-            self.device, memory_format=torch.channels_last
-        )
-        self._train_unet("unet", unet, unet_stage.SETTINGS, unet_stage.BATCH, shrink=1)
+        """Go on with whole pictures."""
+        draw = batches.whole(self._latents(1), self._captions(), unet_stage.BATCH)
+        self._train_unet("unet", self._unet("unet_windows"), unet_stage.SETTINGS, draw)
 
     def assemble(self, target: Path = FIGURES) -> None:
         """Put the trained parts together into a pipeline folder in float16."""
@@ -126,13 +133,19 @@ class Training:
         average = train(clip, loss, self._settings(settings), self.folder / part, self.device)
         average.save_pretrained(self.parts / part)
 
-    def _train_unet(self, part: str, unet, settings: LoopSettings, batch: int, shrink: int) -> None:
-        clip, tokenizer = CLIPModel.from_pretrained(self.parts / "clip"), self._tokenizer()
-        captions = load_pictures(self.folder / "pictures", self.count).captions
-        tower, latents = text_tower(clip).to(self.device), self._latents(shrink)
-        loss = unet_stage.unet_loss(unet, tower, tokenizer, latents, captions, self.device, batch)
+    def _train_unet(self, part: str, unet, settings: LoopSettings, draw: batches.Draw) -> None:
+        tower = text_tower(CLIPModel.from_pretrained(self.parts / "clip")).to(self.device)
+        loss = unet_stage.unet_loss(unet, tower, self._tokenizer(), draw, self.device)
         average = train(unet, loss, self._settings(settings), self.folder / part, self.device)
         average.save_pretrained(self.parts / part)
+
+    def _unet(self, part: str) -> UNet2DConditionModel:
+        """The U-Net of an earlier stage, to go on with."""
+        unet = UNet2DConditionModel.from_pretrained(self.parts / part)
+        return unet.to(self.device, memory_format=torch.channels_last)
+
+    def _captions(self) -> list[list[str]]:
+        return load_pictures(self.folder / "pictures", self.count).captions
 
     def _latents(self, shrink: int) -> torch.Tensor:
         """Latents of all pictures, from disk if they were encoded before."""
@@ -140,10 +153,22 @@ class Training:
         if not path.exists():
             images = load_pictures(self.folder / "pictures", self.count).images
             vae = AutoencoderKL.from_pretrained(self.parts / "vae").to(self.device).requires_grad_(False)
-            latents = unet_stage.encode_pictures(vae, images, self.device, shrink).numpy()
+            latents = batches.encode_pictures(vae, images, self.device, shrink).numpy()
             replace_file(path, lambda partial: np.save(partial, latents))
         return torch.from_numpy(np.load(path))
 
 
-STAGES = ("pictures", "vae", "decoder", "clip", "vision", "judge", "unet_half", "unet", "assemble", "samples")
+STAGES = (
+    "pictures",
+    "vae",
+    "decoder",
+    "clip",
+    "vision",
+    "judge",
+    "unet_half",
+    "unet_windows",
+    "unet",
+    "assemble",
+    "samples",
+)
 """Names of the stages in the order in which they run."""

@@ -1,21 +1,22 @@
 """Stage 3: the U-Net, SD's layout, conditioned on the frozen text tower.
 
-It learns the words on pictures of half the size first, where a sample costs a quarter, and then goes on at
-32 x 32 latents, as Stable Diffusion itself went from 256 to 512 pixels.
+It starts on pictures of half the size, where a sample costs a quarter, goes on with windows at full scale
+that hold a few things each, and ends on whole pictures: Stable Diffusion, too, went from 256 to 512 pixels.
 """
 
 import numpy as np
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
-from tqdm.auto import trange
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from kp_helpers.figures.training.clip import WIDTH, to_pixels, tokenize
+from kp_helpers.figures.training.batches import Draw
+from kp_helpers.figures.training.clip import WIDTH, tokenize
 from kp_helpers.figures.training.loop import LoopSettings
 
 HALF_SETTINGS = LoopSettings(steps=4000, learning_rate=1e-3, warmup=300, decay=0.0, averaging=0.998)
-SETTINGS = LoopSettings(steps=4000, learning_rate=6e-4, warmup=100, averaging=0.999)
-HALF_BATCH, BATCH = 24, 12
+WINDOW_SETTINGS = LoopSettings(steps=2000, learning_rate=1e-3, warmup=50, decay=0.0, averaging=0.998)
+SETTINGS = LoopSettings(steps=1000, learning_rate=6e-4, warmup=50, averaging=0.998)
+HALF_BATCH, WINDOW_BATCH, BATCH = 24, 16, 12
 _EMPTY = 0.1
 """Share of captions that are dropped, so that the model also knows what to do without words."""
 _ENDING_HIDDEN = 0.6
@@ -50,40 +51,17 @@ def new_scheduler() -> DDIMScheduler:
     )
 
 
-@torch.no_grad()
-def encode_pictures(vae, images: np.ndarray, device: str, shrink: int = 1, batch: int = 64) -> torch.Tensor:
-    """Latents (n, 4, s, s) float16, s = 32 / shrink, of unit variance; every other picture is mirrored first.
-
-    `shrink` 2 halves the pictures before they are encoded.
-    """
-    latents = torch.empty(len(images), 4, 32 // shrink, 32 // shrink, dtype=torch.float16)
-    for first in trange(0, len(images), batch, desc="latents", mininterval=5):
-        pixels = to_pixels(images[first : first + batch]).to(device)
-        pixels[1::2] = pixels[1::2].flip(-1)
-        pixels = torch.nn.functional.avg_pool2d(pixels, shrink)
-        mean = vae.encode(pixels).latent_dist.mean * vae.config.scaling_factor
-        latents[first : first + batch] = mean.half().cpu()
-    return latents
-
-
 def unet_loss(
-    unet: UNet2DConditionModel,
-    text_encoder: CLIPTextModel,
-    tokenizer: CLIPTokenizer,
-    latents: torch.Tensor,
-    captions: list[list[str]],
-    device: str,
-    batch: int,
+    unet: UNet2DConditionModel, text_encoder: CLIPTextModel, tokenizer: CLIPTokenizer, draw: Draw, device: str
 ):
     """`loss_at(step)`: the squared error of the predicted v, at noise levels that favour the middle."""
     alphas = new_scheduler().alphas_cumprod.to(device)
 
     def loss_at(step: int) -> dict[str, torch.Tensor]:
         rng = np.random.default_rng([step, 3])
-        rows = rng.integers(len(latents), size=batch)
-        clean = latents[rows].float().to(device)
-        words = [captions[row][int(rng.integers(len(captions[row])))] for row in rows]
-        words = ["" if rng.random() < _EMPTY else text for text in words]
+        clean, texts = draw(rng)
+        clean, batch = clean.to(device), len(texts)
+        words = ["" if rng.random() < _EMPTY else text for text in texts]
         tokens = tokenize(tokenizer, words).to(device)
         with torch.no_grad():
             context = text_encoder(tokens).last_hidden_state
