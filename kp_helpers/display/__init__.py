@@ -1,0 +1,44 @@
+"""Figures and tables of the notebooks.
+
+Every figure is closed as it is returned: the last line of a cell shows it once, and `RunFolder.figure` saves
+it. Images are (3, H, W) in [0,1], maps (H, W), points (x, y) in [0,1].
+"""
+
+from kp_helpers.display.charts import losses, runs
+from kp_helpers.display.pictures import (
+    COLOURS,
+    TRUE,
+    before_after,
+    grid,
+    heat,
+    heat_maps,
+    keypoints,
+    legend,
+    mark,
+    numbered,
+    picture,
+    pictures,
+    segments,
+)
+from kp_helpers.display.tables import data_name, metrics_table, settings_table
+
+__all__ = [
+    "COLOURS",
+    "TRUE",
+    "before_after",
+    "data_name",
+    "grid",
+    "heat",
+    "heat_maps",
+    "keypoints",
+    "legend",
+    "losses",
+    "mark",
+    "metrics_table",
+    "numbered",
+    "picture",
+    "pictures",
+    "runs",
+    "segments",
+    "settings_table",
+]

@@ -1,0 +1,45 @@
+"""Predict over a test set, score, tabulate: `compare` for every run, then `score`, `summarise`, `table`."""
+
+from kp_helpers.evaluate.protocol import (
+    BASE,
+    MEAN,
+    Found,
+    Framed,
+    appended_name,
+    compare,
+    data_set,
+    draw_run,
+    framed,
+    in_squares,
+    learn,
+    load_base,
+    locate,
+    nearest_token,
+    unlabelled,
+)
+from kp_helpers.evaluate.scores import MEASURES, PAPER, Measured, beside_paper, score, summarise, table
+
+__all__ = [
+    "BASE",
+    "MEAN",
+    "MEASURES",
+    "PAPER",
+    "Found",
+    "Framed",
+    "Measured",
+    "appended_name",
+    "beside_paper",
+    "compare",
+    "data_set",
+    "draw_run",
+    "framed",
+    "in_squares",
+    "learn",
+    "load_base",
+    "locate",
+    "nearest_token",
+    "score",
+    "summarise",
+    "table",
+    "unlabelled",
+]

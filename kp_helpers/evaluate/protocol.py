@@ -1,0 +1,192 @@
+"""Schofield's protocol: a run draws frames of distinct sequences, learns from some and is tested on others.
+
+Predictions end in pixels of the frame, whatever square of it the model was shown.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from kp_helpers import embeddings, optimize, readout
+from kp_helpers.config import AppendedStage, Profile, Protocol, TestTime
+from kp_helpers.data import DataError, KeypointSample, ThreeDPW, draw
+from kp_helpers.diffusion import Diffusion
+from kp_helpers.geometry import Square, frame_square
+from kp_helpers.readout import Appended
+
+BASE, MEAN = "base token", "mean position"
+"""The methods beside `appended_name`: the best single base token, and no model at all."""
+
+
+@dataclass(frozen=True)
+class Framed:
+    """Samples as a model sees them: images (n, 3, S, S) in [0,1], and the square of its frame that each
+    shows.
+    """
+
+    samples: tuple[KeypointSample, ...]
+    squares: tuple[Square, ...]
+    images: torch.Tensor
+
+    def points(self, joint: str) -> torch.Tensor:
+        """Where the joint is in each image, (n, 2) as (x, y) in [0,1] of the square."""
+        pairs = zip(self.samples, self.squares, strict=True)
+        return torch.stack([square.to_square(sample.joints[joint]) for sample, square in pairs]).float()
+
+    def in_frames(self, points: torch.Tensor) -> list[tuple[float, float]]:
+        """Points (n, 2) in [0,1] of the squares as (x, y) in pixels of the frames."""
+        pairs = zip(self.squares, points.double().cpu(), strict=True)
+        return [tuple(square.to_frame(point).tolist()) for square, point in pairs]
+
+
+@dataclass(frozen=True)
+class Found:
+    """One predicted point, (x, y) in pixels of the sample's frame, by a method in a run."""
+
+    sample: KeypointSample
+    joint: str
+    point: tuple[float, float]
+    method: str
+    run: int = 0
+
+    def prediction(self) -> dict:
+        """The fields of `results.Prediction`."""
+        visible, true = self.sample.visible[self.joint], self.sample.joints[self.joint]
+        fields = {"image": self.sample.name, "keypoint": self.joint, "visible": visible, "run": self.run}
+        return {**fields, "predicted": self.point, "true": true if visible else None, "method": self.method}
+
+
+def data_set(folder: Path, split: str, joints: Sequence[str]) -> ThreeDPW:
+    """A split of 3DPW, or of the figures world in its layout; a missing folder names the command that makes
+    it.
+    """
+    if not folder.is_dir():
+        raise DataError(
+            f"{folder}: no such folder; `python -m kp_helpers.figures export {folder}` makes the figures "
+            "world there, and real 3DPW is unpacked from its authors' archives"
+        )
+    return ThreeDPW(folder, split, joints)
+
+
+def framed(samples: Sequence[KeypointSample], size: int, protocol: Protocol) -> Framed:
+    """The samples cut out of their frames as (n, 3, size, size).
+
+    protocol.framing "person" takes the box that the data set gives, on test images too.
+    """
+    squares = [frame_square(s.frame_size, protocol.framing, s.box, protocol.margin) for s in samples]
+    images = [square.crop(sample.image(), size) for square, sample in zip(squares, samples, strict=True)]
+    return Framed(tuple(samples), tuple(squares), torch.stack(images).clamp(0, 1))
+
+
+def unlabelled(samples: Sequence[KeypointSample], count: int, seed: int) -> list[KeypointSample]:
+    """`count` samples at random, all of them where there are fewer; several may share a sequence."""
+    order = np.random.default_rng((seed, 2)).permutation(len(samples))
+    return [samples[int(index)] for index in order[:count]]
+
+
+def draw_run(
+    train_set: Sequence[KeypointSample],
+    test_set: Sequence[KeypointSample],
+    joint: str,
+    run: int,
+    protocol: Protocol,
+) -> tuple[list[KeypointSample], list[KeypointSample]]:
+    """Training and test samples of a run, each from a sequence of its own and showing the joint, by seed."""
+    seed, shows = (protocol.seed, run), (joint,)
+    train = [train_set[i] for i in draw(train_set, protocol.train_images, (*seed, 1), visible=shows)]
+    used = {sample.sequence for sample in train}
+    test = draw(test_set, protocol.test_images, (*seed, 0), visible=shows, without=used)
+    return train, [test_set[i] for i in test]
+
+
+def load_base(path: Path, diffusion: Diffusion) -> torch.Tensor:
+    """The base embedding (N, D) that notebook 02 saved, on the model's device."""
+    if not path.is_file():
+        command = f"papermill notebooks/02_stable_keypoints.ipynb out.ipynb -p run {path.parent.name}"
+        raise FileNotFoundError(
+            f"{path}: no base embedding yet; `{command}` makes it with the default model, data and profile, "
+            "and `make reproduce` makes everything"
+        )
+    tensors, _ = embeddings.load(path, fingerprint=diffusion.fingerprint, width=diffusion.context_width)
+    return tensors["base"].to(diffusion.device)
+
+
+def appended_name(settings: AppendedStage) -> str:
+    """The method's name in tables: with the mode, since "readout" is the kit's own and not the paper's."""
+    return f"appended, {settings.mode} mode"
+
+
+def learn(
+    diffusion: Diffusion, base: torch.Tensor, train: Framed, joint: str, settings: AppendedStage, run: int
+) -> Appended:
+    """The appended embedding of one run; its random numbers follow from the seed and the run."""
+    seed = int(np.random.SeedSequence([settings.seed, run]).generate_state(1)[0])
+    stage = optimize.appended_stage(
+        diffusion, base, train.images, train.points(joint), settings.replace(seed=seed)
+    )
+    for _ in stage:
+        pass
+    return stage.result
+
+
+def locate(
+    diffusion: Diffusion,
+    context: torch.Tensor,
+    images: torch.Tensor,
+    settings: TestTime,
+    tokens: Sequence[int] | torch.Tensor,
+) -> torch.Tensor:
+    """Keypoints (n, T, 2) in [0,1] of some tokens of a context (N, D) on images (n, 3, S, S).
+
+    Image by image, so that memory never holds the maps of more than one; each sees the same noise.
+    """
+    one_by_one = (readout.read_maps(diffusion, context, image[None], settings, tokens) for image in images)
+    return torch.cat([readout.read_keypoints(maps, settings) for maps in one_by_one]).cpu()
+
+
+def nearest_token(
+    diffusion: Diffusion, base: torch.Tensor, train: Framed, joint: str, settings: TestTime
+) -> int:
+    """The base token whose maximum is nearest to the labels on average: the best that no learning can do."""
+    coarse = settings.replace(views=1, read_size=settings.reading.map_size)
+    found = locate(diffusion, base, train.images, coarse, range(len(base)))
+    distance = (found - train.points(joint)[:, None]).norm(dim=-1)
+    return int(distance.mean(dim=0).argmin())
+
+
+def compare(
+    diffusion: Diffusion,
+    appended: Appended,
+    train: Framed,
+    test: Framed,
+    joint: str,
+    settings: Profile,
+    run: int = 0,
+) -> list[Found]:
+    """The joint on the test images by three methods: appended tokens, best base token, mean training
+    position.
+    """
+    token = nearest_token(diffusion, appended.base, train, joint, settings.test)
+    maps = readout.read_appended(diffusion, appended, test.images, settings.test)
+    points = {
+        appended_name(settings.appended): readout.read_keypoints(maps, settings.test),
+        BASE: locate(diffusion, appended.base, test.images, settings.test, [token])[:, 0],
+        MEAN: train.points(joint).mean(dim=0).expand(len(test.images), 2),
+    }
+    return [
+        Found(sample, joint, point, method, run)
+        for method, inside in points.items()
+        for sample, point in zip(test.samples, test.in_frames(inside), strict=True)
+    ]
+
+
+def in_squares(found: Sequence[Found], test: Framed) -> dict[str, torch.Tensor]:
+    """Method -> its points (n, 2) in [0,1] of the test images, for pictures; found: of one joint and run."""
+    squares = {sample.name: square for sample, square in zip(test.samples, test.squares, strict=True)}
+    points: dict[str, list[torch.Tensor]] = {}
+    for one in found:
+        points.setdefault(one.method, []).append(squares[one.sample.name].to_square(one.point))
+    return {method: torch.stack(own) for method, own in points.items()}

@@ -1,0 +1,78 @@
+"""Figures of the notebooks: closed, with the right number of places, and equal for equal input."""
+
+import io
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from kp_helpers import config, display
+from kp_helpers.results import Metric
+from kp_helpers.runs import StepRecord
+
+IMAGES = torch.rand(3, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+MAPS = torch.rand(3, 8, 8, generator=torch.Generator().manual_seed(1))
+POINTS = torch.tensor([[0.25, 0.25], [0.5, 0.5], [0.75, 0.25]])
+RECORDS = [StepRecord(step, 1 / (step + 1), {"target": 0.2, "localization": 0.1}) for step in range(12)]
+RUNS = pd.DataFrame(
+    [
+        {"joint": joint, "method": method, "run": run, "value": 10.0 * run}
+        for joint in ("left_foot", "head")
+        for method in ("appended", "base token")
+        for run in range(3)
+    ]
+)
+
+FIGURES = {
+    "pictures": lambda: display.pictures(IMAGES, ["a", "b", "c"], title="t"),
+    "drawings": lambda: display.pictures([np.zeros((8, 16, 3), np.uint8)]),
+    "segments": lambda: display.segments([np.arange(64).reshape(8, 8)]),
+    "heat_maps": lambda: display.heat_maps(IMAGES[0], {"word": MAPS[0], "flat": torch.ones(8, 8)}),
+    "keypoints": lambda: display.keypoints(IMAGES, {"found": POINTS}, POINTS),
+    "numbered": lambda: display.numbered(IMAGES, POINTS[None].expand(3, 3, 2)),
+    "before_after": lambda: display.before_after(IMAGES, MAPS, MAPS, POINTS),
+    "losses": lambda: display.losses(RECORDS),
+    "runs": lambda: display.runs(RUNS, paper={"left_foot": (26.25, 18.06), "head": (9.0, None)}),
+}
+
+
+def pixels(figure) -> bytes:
+    file = io.BytesIO()
+    figure.savefig(file, format="png", metadata={"Software": None})
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_is_closed_and_the_same_each_time(name):
+    figure = FIGURES[name]()
+    assert not plt.get_fignums()
+    assert pixels(figure) == pixels(FIGURES[name]())
+
+
+def test_a_grid_leaves_no_empty_frames():
+    figure, axes = display.grid(3, 2)
+    assert len(axes) == 3 and len(figure.axes) == 4
+    assert not any(axis.axison for axis in figure.axes)
+
+
+def test_points_stand_where_they_are():
+    _, axes = display.grid(1, 1)
+    display.picture(axes[0], IMAGES[0])
+    display.mark(axes[0], [(0.25, 0.75)], display.TRUE, "labelled", true=True)
+    assert axes[0].collections[-1].get_offsets().tolist() == [[0.25, 0.75]]
+    assert axes[0].get_ylim() == (1.0, 0.0), "y must point down"
+
+
+def test_the_settings_table_names_every_setting():
+    table = display.settings_table(config.AppendedStage())
+    assert list(table.index) == list(config.AppendedStage.model_fields)
+    assert table.loc["steps", "value"] == "100" and table["meaning"].str.len().min() > 10
+
+
+def test_measures_are_listed_as_they_will_be_saved():
+    rows = [Metric(name="a", value=0.12345, n=3, unit="%"), Metric(name="b", value=None, n=0)]
+    table = display.metrics_table(rows)
+    assert table.loc["a"].tolist() == ["0.123", "%", 3] and table.loc["b", "value"] == "no cases"
+    assert display.data_name("figures") != "3DPW" == display.data_name("3DPW")
