@@ -142,7 +142,7 @@ def _heads_mean(coarse: torch.Tensor, size: int, rival: torch.Tensor | None) -> 
 def _coarse_logits(unet, query: Query, context: torch.Tensor) -> torch.Tensor:
     """Q K^T / sqrt(d) in float32 at the layer's own resolution, (B, heads, N, h, w)."""
     module = unet.get_submodule(query.layer)
-    context = _batched(context, query.values, unet).to(unet.dtype)
+    context = _batched(context, query.values, unet).to(module.to_k.weight.dtype)
     with _frozen(module):
         keys = module.to_k(context).unflatten(-1, (module.heads, -1)).transpose(1, 2).float()
     return torch.einsum("bmnd,bmdhw->bmnhw", keys, query.values)

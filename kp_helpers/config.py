@@ -182,7 +182,7 @@ class Protocol(Settings):
         "person", description="the part of a frame that the model sees; silent in [S]"
     )
     margin: Weight = Field(
-        0.1, description="room round the person's box at either end, a share of its longer side"
+        0.2, description="room round the person's box at either end, a share of its longer side"
     )
     seed: Index = Field(0, description="the choice of images follows from it")
 

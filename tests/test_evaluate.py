@@ -159,12 +159,12 @@ def scores() -> pd.DataFrame:
 
 def test_the_summary_is_the_mean_over_runs_with_its_spread():
     measured = {(m.method, m.measure): m for m in evaluate.summarise(scores(), train_images=5)}
-    ours = measured["appended, full mode", "within 1/48 of the long side"]
+    ours = measured["appended, full mode", "within 1/48 of the frame"]
     assert (ours.value, ours.n, ours.threshold) == (50.0, 4, "1/48")
     assert ours.sd == pytest.approx(np.std([0, 100], ddof=1))
     assert 0 == ours.interval[0] < 50 < ours.interval[1] == 100
     assert (ours.paper, ours.paper_sd, ours.source) == (17.5, 15.86, "paper's, on 3DPW, 5 training images")
-    other = measured["base token", "within 1/48 of the long side"]
+    other = measured["base token", "within 1/48 of the frame"]
     assert (other.value, other.sd, other.paper) == (0.0, 0.0, None)
     assert other.interval[1] > 50, "two sequences cannot say that the share is zero"
     mirrored = measured["base token", "misses that hit the other side"]
@@ -182,8 +182,8 @@ def test_the_paper_is_quoted_with_its_nearest_number_of_images():
 def test_the_table_has_a_row_a_measure_and_a_column_a_method():
     table = evaluate.table(evaluate.summarise(scores(), train_images=5))
     assert list(table.columns) == ["appended, full mode", "base token", "paper's, on 3DPW"]
-    cell = table.loc[("left_foot", "within 1/48 of the long side")]
-    assert cell["appended, full mode"] == "50.0 % ± 70.7 [0, 100]"
-    assert cell["paper's, on 3DPW"] == "17.5 % ± 15.9 (5 training images)"
+    cell = table.loc[("left_foot", "within 1/48 of the frame")]
+    assert cell["appended, full mode"] == "50.0 ± 70.7 [0, 100]"
+    assert cell["paper's, on 3DPW"] == "17.5 ± 15.9, 5 images"
     beside = evaluate.beside_paper(evaluate.summarise(scores(), train_images=5))
     assert beside["difference"].tolist() == [50 - 26.25, 50 - 17.5]

@@ -24,17 +24,16 @@ RC = {
 
 
 def grid(
-    count: int, columns: int, *, side: float = 1.9, title: str = "", titled: bool = True
+    count: int, columns: int, *, side: float = 1.9, title: str = "", room: float = 0.25
 ) -> tuple[Figure, list[Axes]]:
     """An empty figure with `count` square places for pictures, `columns` a row, `side` inches each.
 
-    titled: whether there is room above each for a title of its own.
+    room: inches above each picture for a title of its own.
     """
     columns = min(columns, count)
     rows = -(-count // columns)
     with plt.rc_context(RC):
-        height = (side + 0.25) * rows if titled else side * rows
-        size = (side * columns, height + (0.35 if title else 0))
+        size = (side * columns, (side + room) * rows + (0.35 if title else 0))
         figure, axes = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)
     plt.close(figure)
     for axis in axes.flat:
@@ -49,7 +48,8 @@ def picture(axis: Axes, image, title: str = "") -> Axes:
     axis.imshow(image if image.dtype == np.uint8 else np.moveaxis(image, 0, -1), extent=(0, 1, 1, 0))
     height, width = image.shape[:2] if image.dtype == np.uint8 else image.shape[1:]
     axis.set_aspect(height / width)
-    axis.set_title(title, fontsize=8, wrap=True)
+    lines = title.count("\n") + 1
+    axis.set_title(title, fontsize=8 if lines < 3 else 7)
     return axis
 
 
@@ -58,7 +58,7 @@ def pictures(
 ) -> Figure:
     """A grid of pictures, each with its title if there are any."""
     images = list(images)
-    figure, axes = grid(len(images), columns, side=side, title=title, titled=bool(titles))
+    figure, axes = grid(len(images), columns, side=side, title=title, room=_room(titles))
     for axis, image, name in zip(axes, images, titles or [""] * len(images), strict=True):
         picture(axis, image, name)
     return figure
@@ -67,7 +67,7 @@ def pictures(
 def segments(masks: Iterable, *, columns: int = 4, side: float = 1.9, title: str = "") -> Figure:
     """Masks (H, W) of integers, each number in a colour of its own."""
     masks = list(masks)
-    figure, axes = grid(len(masks), columns, side=side, title=title, titled=False)
+    figure, axes = grid(len(masks), columns, side=side, title=title, room=0)
     for axis, mask in zip(axes, masks, strict=True):
         axis.imshow(mask, cmap="tab20", interpolation="nearest")
     return figure
@@ -102,7 +102,8 @@ def mark(axis: Axes, points, colour: str, label: str = "", *, true: bool = False
     """
     points = np.atleast_2d(np.asarray(points))
     shape = {"marker": "o", "facecolors": "none"} if true else {"marker": "x"}
-    for width, shade, name in ((3.2, "#000000", None), (1.6, colour, label or None)):
+    thin = 1.6 * min(1.0, size / 30)
+    for width, shade, name in ((2 * thin, "#000000", None), (thin, colour, label or None)):
         ink = {"edgecolors": shade} if true else {"c": shade}
         axis.scatter(*points.T, s=size, linewidths=width, label=name, zorder=4, clip_on=True, **shape, **ink)
 
@@ -119,7 +120,7 @@ def keypoints(
 ) -> Figure:
     """Pictures with points: predicted, name of a method -> (n, 2); true (n, 2) or None."""
     images = list(images)
-    figure, axes = grid(len(images), columns, side=side, title=title, titled=bool(titles))
+    figure, axes = grid(len(images), columns, side=side, title=title, room=_room(titles))
     for number, axis in enumerate(axes):
         picture(axis, images[number], titles[number] if titles else "")
         if true is not None:
@@ -134,7 +135,7 @@ def keypoints(
 def numbered(images: Iterable, points, *, columns: int = 5, side: float = 1.9, title: str = "") -> Figure:
     """Pictures with K keypoints each, (n, K, 2): a keypoint has the same colour and number in all of them."""
     images = list(images)
-    figure, axes = grid(len(images), columns, side=side, title=title, titled=False)
+    figure, axes = grid(len(images), columns, side=side, title=title, room=0)
     palette = sns.color_palette("husl", len(points[0]))
     for axis, image, row in zip(axes, images, np.asarray(points), strict=True):
         picture(axis, image)
@@ -170,6 +171,11 @@ def legend(figure: Figure, *axes: Axes) -> None:
     if shown:
         place = {"loc": "outside lower left", "ncols": len(shown), "fontsize": 8, "frameon": False}
         figure.legend(shown.values(), shown.keys(), **place)
+
+
+def _room(titles: Sequence[str]) -> float:
+    """Inches that the longest of the titles needs."""
+    return max((0.12 + 0.12 * (title.count("\n") + 1) for title in titles), default=0.0)
 
 
 def _maximum(heat_map) -> tuple[float, float]:

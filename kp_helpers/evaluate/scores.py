@@ -10,7 +10,7 @@ import pandas as pd
 from kp_helpers import intervals, metrics
 from kp_helpers.evaluate.protocol import Found
 
-MEASURES = {"in_direction": "in a meaningful direction", "within": "within 1/48 of the long side"}
+MEASURES = {"in_direction": "in a meaningful direction", "within": "within 1/48 of the frame"}
 PAPER = {
     ("left_foot", 5): {"in_direction": (26.25, 18.06), "within": (17.50, 15.86)},
     ("left_foot", 20): {"in_direction": (21.00, 27.89), "within": (14.00, 15.72)},
@@ -132,16 +132,16 @@ def _paper(joint: str, train_images: int, measure: str) -> dict:
 
 
 def table(measured: Iterable[Measured]) -> pd.DataFrame:
-    """The numbers as a person reads them: a row a joint and measure, a column a method, the paper's last."""
+    """The numbers as a person reads them, in percent: rows are measures, columns methods and the paper."""
     ours, paper = {}, {}
     for one in measured:
         row = (one.joint, one.measure)
         ours.setdefault(row, {})[one.method] = _text(one.value, one.sd, one.interval)
         if one.paper is not None:
-            images = one.source.split(", ")[-1]
-            paper[row] = {"paper's, on 3DPW": f"{_text(one.paper, one.paper_sd)} ({images})"}
+            images = one.source.split(", ")[-1].replace("training ", "")
+            paper[row] = {"paper's, on 3DPW": f"{_text(one.paper, one.paper_sd)}, {images}"}
     columns = [pd.DataFrame.from_dict(cells, orient="index") for cells in (ours, paper) if cells]
-    return pd.concat(columns, axis=1).fillna("").rename_axis(["joint", "measure"])
+    return pd.concat(columns, axis=1).fillna("").rename_axis(["joint", "%"])
 
 
 def beside_paper(measured: Iterable[Measured]) -> pd.DataFrame:
@@ -160,4 +160,4 @@ def _text(value: float | None, sd: float | None, interval: tuple[float, float] |
         return "no cases"
     spread = "" if sd is None else f" ± {sd:.1f}"
     bounds = "" if interval is None else f" [{interval[0]:.0f}, {interval[1]:.0f}]"
-    return f"{value:.1f} %{spread}{bounds}"
+    return f"{value:.1f}{spread}{bounds}"

@@ -29,7 +29,7 @@ def evaluate(model: str = "figures", pictures: int = 256, samples: int = 64) -> 
     levels = {level: pointing.pointing_hits(diffusion, few, level) for level in pointing.LEVELS}
     best = max(levels, key=lambda level: pointing.mean_over_words(pointing.by_word(levels[level])))
     trained = pointing.pointing_hits(diffusion, data, best)
-    untrained = pointing.pointing_hits(_untrained(diffusion), data, best)
+    control = pointing.pointing_hits(untrained(diffusion), data, best)
     shares = pointing.by_word(trained)
     return {
         "model": diffusion.fingerprint,
@@ -40,8 +40,8 @@ def evaluate(model: str = "figures", pictures: int = 256, samples: int = 64) -> 
         "timestep": best,
         "pointing": shares,
         "pointing_mean": pointing.mean_over_words(shares),
-        "pointing_random": pointing.by_word(untrained),
-        "pointing_random_mean": pointing.mean_over_words(pointing.by_word(untrained)),
+        "pointing_random": pointing.by_word(control),
+        "pointing_random_mean": pointing.mean_over_words(pointing.by_word(control)),
         "pointing_noun": pointing.by_word(trained, "noun"),
         "pointing_colour": pointing.by_word(trained, "colour"),
         "pointing_levels": _levels(levels),
@@ -89,7 +89,7 @@ def tables(measures: dict) -> dict[str, pd.DataFrame]:
     }
 
 
-def _untrained(diffusion):
+def untrained(diffusion):
     """The same model with a U-Net of random weights."""
     torch.manual_seed(0)
     unet = UNet2DConditionModel.from_config(diffusion.unet.config).eval().requires_grad_(False)

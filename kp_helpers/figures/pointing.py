@@ -48,7 +48,7 @@ def pointing_hits(diffusion: Diffusion, pictures: HeldOut, timestep: int) -> lis
 
 def _layer_maps(diffusion: Diffusion, image, text: str, timestep: int, seed: int) -> dict[str, torch.Tensor]:
     """Maps (L, 128, 128) of a caption's tokens by read-out layer, and their mean over the layers."""
-    pixels = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
+    pixels = torch.tensor(image).permute(2, 0, 1)[None].float() / 255
     generator = torch.Generator().manual_seed(_NOISE_SEED + seed)
     latents = diffusion.add_noise(diffusion.encode_image(pixels), timestep, generator)
     context = diffusion.encode_text([text])

@@ -1,5 +1,7 @@
 """Stage 2: a contrastive CLIP; its text tower conditions the U-Net."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from PIL import Image
@@ -10,10 +12,11 @@ from kp_helpers.figures.tokens import CONTEXT_LENGTH
 from kp_helpers.figures.training.loop import LoopSettings
 
 SETTINGS = LoopSettings(steps=1000, learning_rate=1e-3, weight_decay=0.05, averaging=0.998)
+JUDGE_SETTINGS = replace(SETTINGS, steps=700)
 BATCH, WIDTH = 64, 128
 CROPPED, VISION_CROPPED = 0.3, 0.7
 """Share of a batch that are crops of one thing with a short caption, in the two stages."""
-VISION_SETTINGS = LoopSettings(steps=1500, learning_rate=6e-4, weight_decay=0.05, averaging=0.998)
+VISION_SETTINGS = LoopSettings(steps=400, learning_rate=6e-4, weight_decay=0.05, averaging=0.998)
 
 
 def new_clip(tokenizer: CLIPTokenizer) -> CLIPModel:

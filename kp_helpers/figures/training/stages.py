@@ -70,7 +70,7 @@ class Training:
         """Train a second CLIP from another seed, which judges generated samples."""
         tokenizer = self._tokenizer()
         clip = self._new("judge", lambda: clip_stage.new_clip(tokenizer))
-        self._train_clip("judge", clip, clip_stage.SETTINGS, clip_stage.CROPPED)
+        self._train_clip("judge", clip, clip_stage.JUDGE_SETTINGS, clip_stage.CROPPED)
 
     def unet_half(self) -> None:
         """Train the U-Net on pictures of half the size."""

@@ -13,9 +13,9 @@ from kp_helpers.figures.training.batches import Draw
 from kp_helpers.figures.training.clip import WIDTH, tokenize
 from kp_helpers.figures.training.loop import LoopSettings
 
-HALF_SETTINGS = LoopSettings(steps=4000, learning_rate=1e-3, warmup=300, decay=0.0, averaging=0.998)
-WINDOW_SETTINGS = LoopSettings(steps=2000, learning_rate=1e-3, warmup=50, decay=0.0, averaging=0.998)
-SETTINGS = LoopSettings(steps=1000, learning_rate=6e-4, warmup=50, averaging=0.998)
+HALF_SETTINGS = LoopSettings(steps=2400, learning_rate=1e-3, warmup=300, decay=0.0, averaging=0.998)
+WINDOW_SETTINGS = LoopSettings(steps=1300, learning_rate=1e-3, warmup=50, decay=0.0, averaging=0.998)
+SETTINGS = LoopSettings(steps=600, learning_rate=6e-4, warmup=50, averaging=0.998)
 HALF_BATCH, WINDOW_BATCH, BATCH = 24, 16, 12
 _EMPTY = 0.1
 """Share of captions that are dropped, so that the model also knows what to do without words."""
