@@ -65,9 +65,9 @@ def _export(options) -> None:
 def _train(options) -> None:
     import torch
 
-    from kp_helpers.figures.training.stages import PICTURES, STAGES, Training
+    from kp_helpers.figures.training.stages import PICTURES, RESTART, STAGES, Training
 
-    unknown = set(options.stage or ()) - set(STAGES)
+    unknown = set(options.stage or ()) - {*STAGES, RESTART}
     if unknown:
         raise ValueError(f"--stage {min(unknown)} is unknown, expected one of {', '.join(STAGES)}")
     device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")

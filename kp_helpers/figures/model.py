@@ -63,7 +63,7 @@ def load_clip(part: str = "clip", folder: Path = FIGURES) -> tuple[CLIPModel, CL
 def load_pipeline(folder: Path = FIGURES) -> StableDiffusionPipeline:
     """The model as diffusers knows it, in float32 on the CPU, with its own scheduler."""
     pipeline = StableDiffusionPipeline.from_pretrained(
-        folder, local_files_only=True, use_safetensors=True, safety_checker=None, torch_dtype=torch.float32
+        folder, local_files_only=True, use_safetensors=True, safety_checker=None, dtype=torch.float32
     )
     pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config)
     return pipeline

@@ -90,6 +90,15 @@ class Training:
         draw = batches.whole(self._latents(1), self._captions(), unet_stage.BATCH)
         self._train_unet("unet", self._unet("unet_windows"), unet_stage.SETTINGS, draw)
 
+    def shipped(self) -> None:
+        """Take the shipped model apart, so that any later stage goes on from it instead of from nothing."""
+        for part in ("vae", "decoder"):
+            AutoencoderKL.from_pretrained(FIGURES / "vae").save_pretrained(self.parts / part)
+        for part in ("unet_half", "unet_windows"):
+            UNet2DConditionModel.from_pretrained(FIGURES / "unet").save_pretrained(self.parts / part)
+        for part, source in (("clip", "clip"), ("vision", "clip"), ("judge", "judge")):
+            CLIPModel.from_pretrained(FIGURES / source).save_pretrained(self.parts / part)
+
     def assemble(self, target: Path = FIGURES) -> None:
         """Put the trained parts together into a pipeline folder in float16."""
         assemble(
@@ -172,3 +181,5 @@ STAGES = (
     "samples",
 )
 """Names of the stages in the order in which they run."""
+RESTART = "shipped"
+"""Stands for all stages before the U-Net's: `--stage shipped --stage unet` trains the model further."""

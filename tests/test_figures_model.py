@@ -1,0 +1,96 @@
+"""The shipped model: its folder, that its card tells the measured numbers, and that it has learned."""
+
+import json
+import re
+
+import pytest
+import torch
+from diffusers import StableDiffusionPipeline
+from safetensors import safe_open
+
+from kp_helpers import diffusion
+from kp_helpers.figures import judge, pointing
+from kp_helpers.figures.__main__ import main
+from kp_helpers.figures.evaluate import psnr, tables, untrained
+from kp_helpers.figures.held_out import held_out
+from kp_helpers.figures.model import load_clip
+from kp_helpers.model_folder import tensor_shapes
+
+FOLDER = diffusion.FIGURES
+MEASURES = json.loads((FOLDER / "evaluation.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def figures():
+    return diffusion.load("figures")
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    return held_out(32)
+
+
+def test_the_folder_is_small_and_in_float16():
+    assert sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file()) < 40e6
+    files = sorted(FOLDER.rglob("*.safetensors"))
+    assert {path.parent.name for path in files} == {"clip", "judge", "text_encoder", "unet", "vae"}
+    for path in files:
+        assert tensor_shapes(path)
+        with safe_open(path, "pt") as file:
+            kinds = {file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
+        assert kinds <= {"F16", "I64"}, path
+
+
+def test_diffusers_makes_pictures_with_it():
+    pipeline = StableDiffusionPipeline.from_pretrained(FOLDER, local_files_only=True, use_safetensors=True)
+    pipeline.set_progress_bar_config(disable=True)
+    out = pipeline(["a red ball on grass"], num_inference_steps=2, output_type="np")
+    assert out.images.shape == (1, 128, 128, 3)
+
+
+def test_the_text_tower_is_the_clips(figures):
+    clip, _ = load_clip("clip")
+    tower = figures.text_encoder.state_dict()
+    theirs = clip.text_model.state_dict()
+    assert tower.keys() == theirs.keys() and all(torch.equal(tower[name], theirs[name]) for name in tower)
+
+
+def test_the_measures_are_of_this_model(figures):
+    assert MEASURES["model"] == figures.fingerprint
+    assert MEASURES["timestep"] == figures.default_timestep
+    assert MEASURES["pictures"] == 256
+
+
+def test_the_card_tells_the_measured_numbers():
+    card = (FOLDER / "README.md").read_text()
+    for name, value in tables(MEASURES)["measures"]["value"].items():
+        row = re.search(rf"\| `{name}` \| ([0-9.]+) ", card)
+        assert row, f"the card has no row of {name}"
+        assert float(row[1]) == pytest.approx(value, abs=0.0051), name
+    for word, row in tables(MEASURES)["words"].iterrows():
+        assert f"| {word} | {row['pointing']:.2f} | {row['pointing_random']:.2f} |" in card
+
+
+def test_held_out_pictures_give_the_measures_again(figures, pictures):
+    assert psnr(figures, pictures.images) == pytest.approx(MEASURES["psnr"], abs=1.0)
+    clip, tokenizer = load_clip("clip")
+    found = judge.top1_among(clip, tokenizer, pictures.images, pictures.texts, 32)
+    assert found > MEASURES["clip_top1_of_64"] - 0.15
+
+
+def test_words_point_at_their_things_better_than_at_random(figures, pictures):
+    level = figures.default_timestep
+    shares = {}
+    for name, model in {"trained": figures, "random": untrained(figures)}.items():
+        rows = [row for row in pointing.pointing_hits(model, pictures, level) if row["role"] == "phrase"]
+        hits = [row["hit"] for row in rows if row["layer"] == "mean"]
+        shares[name] = sum(hits) / len(hits)
+    assert len(hits) > 100
+    assert shares["trained"] > shares["random"] + 0.1
+
+
+def test_help_names_every_command(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    shown = capsys.readouterr().out
+    assert all(word in shown for word in ("export", "train", "evaluate"))
