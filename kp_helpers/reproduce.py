@@ -14,7 +14,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-from kp_helpers.results.run_folder import ResultsError, checked_name, move_into_place, write_file
+from kp_helpers.results.run_folder import (
+    ResultsError,
+    checked_name,
+    move_into_place,
+    project_path,
+    write_file,
+)
 
 PRODUCT = "metrics.json"
 _FROM_OUT_DIR = ("results", "run")
@@ -167,10 +173,14 @@ def _is_injected(cell) -> bool:
 
 
 def _keep_notebook(executed: Path, made: Path, staging: str, final: str) -> None:
-    """The executed notebook and its page join the run, and name the folder where the run will be."""
+    """The executed notebook and its page join the run, and name the folder where the run will be.
+
+    Paths inside the checkout are written from there, so that a page says nothing of the machine it ran on.
+    """
     from kp_helpers.results.notebook_page import notebook_page
 
     text = executed.read_text(encoding="utf-8").replace(staging, final)
+    text = text.replace(f"{project_path('.')}{os.sep}", "")
     write_file(made / "notebook.ipynb", text)
     write_file(made / "notebook.html", notebook_page(text))
 

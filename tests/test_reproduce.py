@@ -29,6 +29,13 @@ def test_a_run_gives_its_product_and_its_page(tmp_path):
         run_notebook(NOTEBOOKS / "happy.ipynb", product.parent)
 
 
+def test_a_page_says_nothing_of_the_machine(tmp_path, monkeypatch):
+    monkeypatch.setattr("kp_helpers.reproduce.project_path", lambda path: tmp_path / path)
+    product = run_notebook(NOTEBOOKS / "happy.ipynb", tmp_path / "results" / "happy" / "quick")
+    page = (product.parent / "notebook.html").read_text()
+    assert "saved under results" in page and str(tmp_path) not in page
+
+
 def test_the_working_directory_changes_nothing(tmp_path):
     command = [sys.executable, "-m", "kp_helpers.reproduce", NOTEBOOKS / "happy.ipynb"]
     done = subprocess.run(

@@ -1,0 +1,71 @@
+"""The README stays true: its commands exist and its table is that of the committed reference run."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+RUN = "reference-quick"
+METHODS = ("appended, readout mode", "base token", "mean position")
+
+
+def commands() -> list[str]:
+    """Every line of the README's fenced blocks that is a shell command, without its comment."""
+    blocks = [block for block in README.split("```")[1::2] if block.startswith("\n")]
+    lines = [line.split("#")[0].strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line]
+
+
+def cells() -> dict[str, dict]:
+    return {
+        row["name"]: row
+        for row in json.loads((ROOT / f"results/08_evaluate_3dpw/{RUN}/metrics.json").read_text())
+    }
+
+
+@pytest.mark.parametrize("command", [line for line in commands() if line.startswith("make ")])
+def test_make_knows_its_targets(command):
+    done = subprocess.run([*command.split(), "--dry-run"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("command", [line for line in commands() if line.startswith("python ")])
+def test_modules_know_their_commands(command):
+    _, dash_m, module, name, *_ = command.split()
+    done = subprocess.run([sys.executable, dash_m, module, name, "--help"], capture_output=True, text=True)
+    assert done.returncode == 0 and "usage" in done.stdout
+
+
+def test_there_is_no_other_kind_of_command():
+    assert len(commands()) == 6 and all(line.startswith(("make ", "python ")) for line in commands())
+
+
+@pytest.mark.parametrize("joint", ["left_foot", "head", "left_elbow"])
+@pytest.mark.parametrize("measure", ["in a meaningful direction", "within 1/48 of the frame"])
+def test_the_table_is_the_reference_runs(joint, measure):
+    rows = [cells()[f"{joint}, {method}: {measure}"] for method in METHODS]
+    shown = [
+        f"{r['value']:.1f} ± {r['sd']:.1f} [{r['interval'][0]:.0f}, {r['interval'][1]:.0f}]" for r in rows
+    ]
+    assert f"| {joint.replace('_', ' ')} | {measure} | {' | '.join(shown)} |" in README
+    if rows[0]["paper"] is not None:
+        line = next(
+            line for line in README.splitlines() if f"| {joint.replace('_', ' ')} | {measure} |" in line
+        )
+        assert f"| {rows[0]['paper']:.1f}" in line and rows[0]["source"].split(", ")[-1] in line
+
+
+def test_links_and_pictures_are_there():
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_the_reference_run_is_named_as_figures():
+    for path in ROOT.glob(f"results/*/{RUN}/config.json"):
+        assert json.loads(path.read_text())["data"]["kind"] == "figures"
+    assert "Measured on the figures world" in README
