@@ -116,3 +116,19 @@ def test_a_wrong_setting_stops_at_the_settings(tmp_path, tiny_threedpw):
             tmp_path / "03_appended_embedding" / "a",
             {"profile": "quik", "data": str(tiny_threedpw)},
         )
+
+
+def test_papermill_by_hand_from_another_directory(results, tiny_sd_folder, tiny_threedpw, tmp_path):
+    """The README's papermill line: parameters with -p, the output where one stands."""
+    given = {"model": tiny_sd_folder, "data": tiny_threedpw, "profile": "smoke", "results": tmp_path / "mine"}
+    given["base"] = results / "02_stable_keypoints" / "smoke" / "embedding.safetensors"
+    command = [sys.executable, "-m", "papermill", NOTEBOOKS / "03_appended_embedding.ipynb", "out.ipynb"]
+    command += ["-k", "python3", "-p", "seed", "1"]
+    for parameter, value in given.items():
+        command += ["-p", parameter, value]
+    done = subprocess.run([str(part) for part in command], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    config = json.loads(
+        (tmp_path / "mine" / "03_appended_embedding" / "notebook" / "config.json").read_text()
+    )
+    assert config["seed"] == 1 and (tmp_path / "out.ipynb").is_file()
