@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -58,6 +59,16 @@ def test_the_table_is_the_reference_runs(joint, measure):
             line for line in README.splitlines() if f"| {joint.replace('_', ' ')} | {measure} |" in line
         )
         assert f"| {rows[0]['paper']:.1f}" in line and rows[0]["source"].split(", ")[-1] in line
+
+
+def test_the_code_runs():
+    """In profile smoke, on noise: what is tested is that the names and shapes are right."""
+    torch.manual_seed(0)
+    names = {"unlabelled_images": torch.rand(2, 3, 128, 128), "five_images": torch.rand(5, 3, 128, 128)}
+    names |= {"five_points": torch.rand(5, 2), "test_images": torch.rand(3, 3, 128, 128)}
+    block = next(block for block in README.split("```")[1::2] if block.startswith("python\n"))
+    exec(block.removeprefix("python\n").replace('"quick"', '"smoke"'), names)
+    assert names["points"].shape == (3, 2)
 
 
 def test_links_and_pictures_are_there():

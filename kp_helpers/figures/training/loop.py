@@ -65,7 +65,7 @@ def train(
         window.append({name: float(value.detach()) for name, value in losses.items()})
         if not torch.isfinite(losses["loss"]):
             raise FloatingPointError(
-                f"{folder.name}: the loss of step {step} is {float(losses['loss'])}, not finite"
+                f"{folder.name}: the loss of step {step} is {losses['loss'].item()}, not finite"
             )
         if (step + 1) % 50 == 0:
             _log(folder / "log.csv", step + 1, time.monotonic() - started, window)
