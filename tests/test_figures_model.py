@@ -5,7 +5,7 @@ import re
 
 import pytest
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import StableDiffusionPipeline, UNet2DConditionModel
 from safetensors import safe_open
 
 from kp_helpers import diffusion
@@ -87,6 +87,12 @@ def test_words_point_at_their_things_better_than_at_random(figures, pictures):
         shares[name] = sum(hits) / len(hits)
     assert len(hits) > 100
     assert shares["trained"] > shares["random"] + 0.1
+
+
+def test_training_can_go_on_from_the_shipped_model(figures, tmp_path):
+    assert main(["train", "--folder", str(tmp_path), "--stage", "shipped"]) == 0
+    unet = UNet2DConditionModel.from_pretrained(tmp_path / "parts" / "unet_windows")
+    assert all(torch.equal(a, b) for a, b in zip(unet.parameters(), figures.unet.parameters(), strict=True))
 
 
 def test_help_names_every_command(capsys):

@@ -44,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--pictures", type=_count, default=256, help="held-out pictures (256)")
     evaluate.add_argument("--samples", type=_count, default=64, help="generated pictures (64)")
     evaluate.add_argument("--json", type=Path, metavar="FILE", help="write all measures to FILE too")
+    evaluate.add_argument("--set-level", action="store_true", help="make the best noise level the default")
     evaluate.set_defaults(run=_evaluate)
     return parser
 
@@ -79,9 +80,14 @@ def _train(options) -> None:
 
 def _evaluate(options) -> None:
     from kp_helpers.figures.evaluate import evaluate, tables
+    from kp_helpers.figures.model import FIGURES, set_default_timestep
     from kp_helpers.files import replace_file
 
     measures = evaluate(options.model, options.pictures, options.samples)
+    if options.set_level:
+        set_default_timestep(
+            measures["timestep"], FIGURES if options.model == "figures" else Path(options.model)
+        )
     for name, table in tables(measures).items():
         print(f"\n{name}\n{table.to_string()}")
     if options.json:

@@ -11,7 +11,7 @@ _WALL_BEHIND, _HORIZON = 3.2, 60.0
 """Metres from the people to the wall, and to where the ground meets the sky."""
 
 
-def parts(scene: Scene, supersampling: int) -> list[Part]:
+def parts(scene: Scene) -> list[Part]:
     """Backdrop and ground, farthest first."""
     width, height = scene.camera.size
     border = _border(scene)

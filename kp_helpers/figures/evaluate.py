@@ -85,7 +85,7 @@ def tables(measures: dict) -> dict[str, pd.DataFrame]:
     return {
         "measures": pd.DataFrame({"value": [measures[name] for name in single]}, index=list(single)).round(3),
         "words": pd.DataFrame(words).round(3),
-        "levels": pd.DataFrame(measures["pointing_levels"]).round(3),
+        "levels": pd.DataFrame(measures["pointing_levels"]).T.round(3),
     }
 
 

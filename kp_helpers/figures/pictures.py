@@ -11,6 +11,7 @@ from tqdm.auto import tqdm
 from kp_helpers.figures.captions import describe
 from kp_helpers.figures.render import Picture, render
 from kp_helpers.figures.scene import CLOTHES, THINGS, Scene, draw_scene
+from kp_helpers.files import replace_file
 
 SHARD = 2000
 TRAINING_SEED, HELD_OUT_SEED = 1_000_000, 2_000_000
@@ -91,5 +92,6 @@ def _make_shard(folder: Path, number: int) -> None:
         captions = [describe(scene, wording, visible).text for wording in range(CAPTIONS)]
         rows.append({"captions": captions, "crops": crops_of(picture, scene)})
         images.append(picture.image)
-    np.save(folder / f"{number:03d}.npy", np.stack(images))
-    (folder / f"{number:03d}.json").write_text(json.dumps(rows))
+    replace_file(folder / f"{number:03d}.npy", lambda partial: np.save(partial, np.stack(images)))
+    text = json.dumps(rows)  # written last: its presence says that the shard is whole
+    replace_file(folder / f"{number:03d}.json", lambda partial: partial.write_text(text))

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 from kp_helpers.figures import backdrop
 from kp_helpers.figures.bodies import body_parts
 from kp_helpers.figures.scene import Scene
-from kp_helpers.figures.shapes import Part
+from kp_helpers.figures.shapes import PLAIN, Part
 from kp_helpers.figures.skeleton import forward_kinematics
 from kp_helpers.figures.textures import TEXTURES, texture_field
 from kp_helpers.figures.things import thing_parts
@@ -54,7 +54,7 @@ class Picture:
 def render(scene: Scene) -> Picture:
     """Draw `scene`: far parts first, each over the ones behind it."""
     parts = sorted(_all_parts(scene), key=lambda part: -part.depth)
-    behind = backdrop.parts(scene, SUPERSAMPLING)
+    behind = backdrop.parts(scene)
     parts = behind + [part for part in parts if part.depth > 0.2]
     ids, shade = _paint(parts, scene)
     image = _colour(parts, ids, shade, scene)
@@ -77,7 +77,7 @@ def _all_parts(scene: Scene) -> list[Part]:
 def _paint(parts: list[Part], scene: Scene) -> tuple[np.ndarray, np.ndarray]:
     """Canvases (sH, sW) of part numbers and of shades."""
     size = tuple(SUPERSAMPLING * side for side in scene.camera.size)
-    ids, shade = Image.new("L", size, 0), Image.new("L", size, 128)
+    ids, shade = Image.new("L", size, 0), Image.new("L", size, PLAIN)
     draw_id, draw_shade = ImageDraw.Draw(ids), ImageDraw.Draw(shade)
     for number, part in enumerate(parts):
         for polygon, value in part.strokes:
@@ -97,7 +97,9 @@ def _colour(parts, ids, shade, scene: Scene) -> np.ndarray:
     kinds[: len(parts)] = [TEXTURES.index(part.texture) for part in parts]
     brightness, slope = scene.light
     across = brightness * (1 + slope * np.linspace(-1, 1, ids.shape[1], dtype=np.float32))
-    factor = shade.astype(np.float32) * (across / 128) * texture_field(kinds[ids], scene.seed, SUPERSAMPLING)
+    factor = (
+        shade.astype(np.float32) * (across / PLAIN) * texture_field(kinds[ids], scene.seed, SUPERSAMPLING)
+    )
     rgb = palette.take(ids, axis=0, mode="clip")
     rgb *= factor[..., None]
     np.minimum(rgb, 255, out=rgb)

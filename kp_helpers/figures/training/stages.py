@@ -43,7 +43,7 @@ class Training:
 
     def vae(self) -> None:
         """Train the autoencoder and set its scaling factor."""
-        self._train_vae("vae", vae_stage.new_vae(), vae_stage.SETTINGS)
+        self._train_vae("vae", self._new("vae", vae_stage.new_vae), vae_stage.SETTINGS)
 
     def decoder(self) -> None:
         """Go on with the decoder alone: sharper pictures, the same latents."""
