@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from kp_helpers.diffusion import FIGURES
+from kp_helpers.model_folder import WEIGHTS, sha256
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 RUN = "reference-quick"
@@ -77,6 +80,8 @@ def test_links_and_pictures_are_there():
 
 
 def test_the_reference_run_is_named_as_figures():
+    shipped = sha256(FIGURES / "unet" / WEIGHTS["unet"])
     for path in ROOT.glob(f"results/*/{RUN}/config.json"):
-        assert json.loads(path.read_text())["data"]["kind"] == "figures"
+        config = json.loads(path.read_text())
+        assert config["data"]["kind"] == "figures" and config["model"]["sha256"] == shipped
     assert "Measured on the figures world" in README

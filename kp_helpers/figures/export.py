@@ -24,6 +24,8 @@ LANDSCAPE, PORTRAIT = (480, 270), (270, 480)
 SPLITS = {"train": 0.4, "validation": 0.2, "test": 0.4}
 """Share of the sequences in each split, as 24, 12 and 24 of 3DPW's 60."""
 _RATE = 30.0
+_WORLD = 100_000_000
+"""Scene seeds of one world, so many that none falls on the training or the held-out pictures'."""
 _ARM, _LEG = ("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle")
 _COCO = (
     "nose",
@@ -71,10 +73,11 @@ def _finished(folder: Path, settings: dict) -> dict | None:
     path = folder / "manifest.json"
     if not path.is_file():
         raise FileExistsError(f"{folder}: exists and has no manifest.json, expected an empty or a new folder")
-    found = json.loads(path.read_text()).get("settings")
+    manifest = json.loads(path.read_text())
+    found = manifest.get("settings")
     if found != settings:
         raise FileExistsError(f"{path}: holds an export with {found}, expected {settings}")
-    return json.loads(path.read_text())
+    return manifest
 
 
 def _hashes(folder: Path) -> dict[str, str]:
@@ -93,7 +96,7 @@ def _splits(sequences: int) -> list[str]:
 def _write_sequence(folder: Path, frames: int, seed: int, job: tuple[int, str]) -> str:
     number, split = job
     size = PORTRAIT if number % 3 == 2 else LANDSCAPE
-    sequence = draw_sequence(seed * 10_000 + number, size)
+    sequence = draw_sequence(seed * _WORLD + number, size)
     name = f"{sequence.motions[0].kind}_{number:03d}"
     scenes = [sequence.scene(frame / _RATE) for frame in range(frames)]
     pictures = [render(scene) for scene in scenes]

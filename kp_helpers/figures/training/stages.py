@@ -54,9 +54,7 @@ class Training:
 
     def clip(self) -> None:
         """Train the CLIP whose text tower conditions the U-Net."""
-        tokenizer = self._tokenizer()
-        clip = self._new("clip", lambda: clip_stage.new_clip(tokenizer))
-        self._train_clip("clip", clip, clip_stage.SETTINGS, clip_stage.CROPPED)
+        self._train_clip("clip", self._new_clip("clip"), clip_stage.SETTINGS, clip_stage.CROPPED)
 
     def vision(self) -> None:
         """Go on with the CLIP's vision tower on more crops; the text tower stays as it is."""
@@ -68,9 +66,7 @@ class Training:
 
     def judge(self) -> None:
         """Train a second CLIP from another seed, which judges generated samples."""
-        tokenizer = self._tokenizer()
-        clip = self._new("judge", lambda: clip_stage.new_clip(tokenizer))
-        self._train_clip("judge", clip, clip_stage.JUDGE_SETTINGS, clip_stage.CROPPED)
+        self._train_clip("judge", self._new_clip("judge"), clip_stage.JUDGE_SETTINGS, clip_stage.CROPPED)
 
     def unet_half(self) -> None:
         """Train the U-Net on pictures of half the size."""
@@ -124,6 +120,9 @@ class Training:
     def _new(self, part: str, make) -> torch.nn.Module:
         torch.manual_seed(SEEDS[part])
         return make().to(self.device, memory_format=torch.channels_last)
+
+    def _new_clip(self, part: str) -> CLIPModel:
+        return self._new(part, lambda: clip_stage.new_clip(self._tokenizer()))
 
     def _tokenizer(self) -> CLIPTokenizer:
         return build_tokenizer(self.parts / "tokenizer")
