@@ -111,35 +111,13 @@ def _energy(unet, latents, context) -> float:
     return maps[:, 0].double().square().sum().item()
 
 
-def test_recomputed_heads_give_the_same_maps_and_gradients(inputs, monkeypatch):
-    unet, latents, context = inputs
-    results = []
-    for kept in (attention.KEPT_NUMBERS, 0):
-        monkeypatch.setattr(attention, "KEPT_NUMBERS", kept)
-        learned = context.clone().requires_grad_(True)
-        maps = attention.attention_maps(unet, latents, TIMESTEP, learned, size=16)
-        maps[:, :3].square().sum().backward()
-        results.append((maps.detach(), learned.grad))
-    assert torch.allclose(results[0][0], results[1][0], atol=1e-6)
-    assert torch.allclose(results[0][1], results[1][1], rtol=1e-4, atol=1e-6)
-
-
-@pytest.mark.parametrize("kept", [2**26, 0])
-def test_rivals_compete_as_tokens_do(inputs, monkeypatch, kept):
-    monkeypatch.setattr(attention, "KEPT_NUMBERS", kept)
+def test_rivals_compete_as_tokens_do(inputs):
     unet, latents, context = inputs
     asked = attention.queries(unet, latents, TIMESTEP, context[:4])
     together = attention.maps_from_queries(unet, asked, context, size=16)[:, 4:]
     rivals = attention.rival_sums(unet, asked, context[:4], size=16)
     alone = attention.maps_from_queries(unet, asked, context[4:], size=16, rivals=rivals)
     assert torch.allclose(alone, together, atol=1e-6)
-
-
-def test_upsampling_is_bicubic_interpolation():
-    coarse = torch.randn(2, 3, 6, 9, generator=torch.Generator().manual_seed(3))
-    for size in (32, 5):
-        expected = F.interpolate(coarse, size=(size, size), mode="bicubic", align_corners=False)
-        assert torch.allclose(attention._upsample(coarse, size), expected, atol=1e-5)
 
 
 def test_the_unet_stops_behind_the_last_layer(inputs):
@@ -165,9 +143,23 @@ def test_processors_come_out_again_also_after_an_exception(inputs):
     unet.set_attn_processor(AttnProcessor2_0())
 
 
+def test_processors_come_out_again_after_an_interrupt(inputs):
+    unet, latents, context = inputs
+    before = dict(unet.attn_processors)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    hook = unet.mid_block.register_forward_pre_hook(interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        attention.attention_maps(unet, latents, TIMESTEP, context, size=8)
+    hook.remove()
+    assert unet.attn_processors == before
+
+
 def test_an_unknown_layer_is_named_with_the_nearest(inputs):
     unet, latents, context = inputs
-    with pytest.raises(ValueError, match=r"'up_blocks\.1\.attentions\.0'.*nearest is 'up_blocks\.1"):
+    with pytest.raises(ValueError, match=r"'up_blocks\.1\.attentions\.0'.*nearest are 'up_blocks\.1"):
         attention.attention_maps(unet, latents, TIMESTEP, context, layers=["up_blocks.1.attentions.0"])
     with pytest.raises(ValueError, match="at least one"):
         attention.attention_maps(unet, latents, TIMESTEP, context, layers=[])
@@ -177,3 +169,29 @@ def test_a_context_of_another_width_is_named(inputs):
     unet, latents, context = inputs
     with pytest.raises(ValueError, match=r"\(7, 31\), expected \(N, 32\) or \(2, N, 32\)"):
         attention.attention_maps(unet, latents, TIMESTEP, context[:, :31])
+
+
+def test_a_context_that_is_not_finite_is_named(inputs):
+    unet, latents, context = inputs
+    context[3, 1] = float("nan")
+    with pytest.raises(ValueError, match="context holds NaN or infinite"):
+        attention.attention_maps(unet, latents, TIMESTEP, context)
+
+
+def test_maps_of_some_tokens_are_those_of_all(inputs):
+    unet, latents, context = inputs
+    maps = attention.attention_maps(unet, latents, TIMESTEP, context, size=(16, 24))
+    assert maps.shape == (2, 7, 16, 24)
+    for tokens in ([5, 0], slice(4, None)):
+        some = attention.attention_maps(unet, latents, TIMESTEP, context, size=(16, 24), tokens=tokens)
+        assert torch.allclose(some, maps[:, tokens], atol=1e-7)
+
+
+def test_bfloat16_is_near_and_leaves_the_logits_in_float32(inputs):
+    unet, latents, context = inputs
+    maps = attention.attention_maps(unet, latents, TIMESTEP, context, size=16)
+    near = attention.attention_maps(unet, latents, TIMESTEP, context, size=16, precision="bfloat16")
+    assert near.dtype == torch.float32
+    assert 0 < (near - maps).abs().max() < 0.05
+    with pytest.raises(ValueError, match=r"'float8', expected one of float32, bfloat16"):
+        attention.attention_maps(unet, latents, TIMESTEP, context, precision="float8")

@@ -1,0 +1,86 @@
+"""From queries and a context to maps: logits at a layer's own resolution, upsampled, softmax over tokens."""
+
+from collections.abc import Sequence
+
+import torch
+
+from kp_helpers.attention.shares import mean_shares, upsample
+from kp_helpers.attention.unet_pass import Query, batched, frozen, out_of_memory_named, queries
+
+
+def attention_maps(
+    unet,
+    latents,
+    timestep,
+    context,
+    *,
+    layers=None,
+    size: int | tuple[int, int] = 128,
+    tokens: Sequence[int] | slice | torch.Tensor | None = None,
+    precision: str = "float32",
+) -> torch.Tensor:
+    """The maps of a context on noised latents, (B, N, size, size); over the N tokens they sum to 1 at each
+    pixel.
+
+    unet: a diffusers UNet2DConditionModel. latents: (B, C, h, w), already noised to `timestep`, an integer;
+    any height and width that the U-Net takes. context: (N, D), or (B, N, D). layers: names from
+    `cross_attention_layers`, or None for `readout_layers`. size: of a side, or (height, width). tokens: those
+    whose maps are wanted, (B, T, size, size); the others compete all the same. precision: "bfloat16" runs the
+    U-Net under autocast; queries, logits and maps are float32 always.
+    The maps are differentiable in the context and in nothing else: the U-Net's weights take no gradient.
+    """
+    asked = queries(unet, latents, timestep, context, layers=layers, precision=precision)
+    return maps_from_queries(unet, asked, context, size=size, tokens=tokens)
+
+
+def maps_from_queries(
+    unet,
+    asked: list[Query],
+    context,
+    *,
+    size: int | tuple[int, int] = 128,
+    rivals: list[torch.Tensor] | None = None,
+    tokens: Sequence[int] | slice | torch.Tensor | None = None,
+) -> torch.Tensor:
+    """The second half of `attention_maps`: the maps (B, N, size, size) of a context under kept queries.
+
+    rivals: what `rival_sums` returned for tokens that compete in the softmax without being in `context`.
+    Memory holds the maps that are returned and a few rows of one image's heads, never all heads' maps.
+    """
+    context = batched(context, asked[0].values, unet)
+    coarse = [_coarse_logits(unet, query, context) for query in asked]
+    with out_of_memory_named():
+        return mean_shares(coarse, size, rivals, tokens)
+
+
+@torch.no_grad()
+def rival_sums(unet, asked: list[Query], context, *, size: int | tuple[int, int] = 128) -> list[torch.Tensor]:
+    """log sum_n exp(logits) of a frozen context at each pixel of the map, per layer (B, heads, size, size).
+
+    All that a softmax needs to know of tokens whose own maps nobody reads: with it, the cost of learning M
+    further tokens does not grow with the number of the frozen ones.
+    """
+    context = batched(context, asked[0].values, unet)
+    found = []
+    for query in asked:
+        heads = _coarse_logits(unet, query, context).unbind(1)
+        found.append(torch.stack([upsample(coarse, size).logsumexp(dim=1) for coarse in heads], dim=1))
+    return found
+
+
+def logits(unet, latents, timestep, context, *, layers=None) -> dict[str, torch.Tensor]:
+    """Q K^T / sqrt(d) of each layer at its own resolution, name -> (B, heads, N, h, w).
+
+    Arguments as for `attention_maps`. Softmax over N gives the maps of one head.
+    """
+    asked = queries(unet, latents, timestep, context, layers=layers)
+    context = batched(context, latents, unet)
+    return {query.layer: _coarse_logits(unet, query, context) for query in asked}
+
+
+def _coarse_logits(unet, query: Query, context: torch.Tensor) -> torch.Tensor:
+    """Q K^T / sqrt(d) in float32 at the layer's own resolution, (B, heads, N, h, w); context: (B, N, D)."""
+    module = unet.get_submodule(query.layer)
+    with frozen(module):
+        keys = module.to_k(context.to(module.to_k.weight.dtype)).unflatten(-1, (module.heads, -1))
+    return torch.einsum("bnmd,bmdhw->bmnhw", keys.float(), query.values)

@@ -1,0 +1,126 @@
+"""A token's share of each pixel: softmax over tokens of upsampled logits, mean over heads and layers.
+
+All heads' maps of 500 tokens at 128 x 128 are a quarter of a gigabyte, for each layer and image. So the
+forward pass goes through a few rows of the map at a time and keeps only the sum over heads; the backward pass
+computes those rows again. Tokens lie last meanwhile, where softmax is fastest.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch.autograd.function import once_differentiable
+
+ROWS_NUMBERS = 2**22
+"""Numbers that the rows taken at a time may hold, over all heads and tokens of one image: 16 megabytes."""
+
+
+def mean_shares(
+    coarse: Sequence[torch.Tensor],
+    size: int | tuple[int, int],
+    rivals: Sequence[torch.Tensor] | None = None,
+    tokens: Sequence[int] | slice | torch.Tensor | None = None,
+) -> torch.Tensor:
+    """mean over layers and heads of softmax_n(upsampled logits), (B, T, H, W) of the T `tokens` (None: all).
+
+    coarse: a layer's logits (B, heads, N, h, w) each, float32. rivals: a layer's log-sum-exp (B, heads, H, W)
+    each of tokens that compete without being in `coarse`. Differentiable in `coarse`.
+    """
+    kept = slice(None) if tokens is None else tokens
+    if not isinstance(kept, slice):
+        kept = torch.as_tensor(kept, device=coarse[0].device)
+    return _MeanShares.apply(_pair(size), kept, rivals, *coarse)
+
+
+def upsample(coarse: torch.Tensor, size: int | tuple[int, int]) -> torch.Tensor:
+    """Bicubic interpolation (..., h, w) -> (..., H, W) as two matrix products.
+
+    They have a deterministic backward on every device, which F.interpolate does not have.
+    """
+    rows, columns = _matrices(coarse, _pair(size))
+    return rows @ coarse @ columns.T
+
+
+class _MeanShares(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, size, kept, rivals, *coarse):
+        ctx.size, ctx.kept, ctx.rivals = size, kept, rivals
+        ctx.save_for_backward(*coarse)
+        batch, _, count = coarse[0].shape[:3]
+        wanted = len(torch.arange(count)[kept.cpu() if torch.is_tensor(kept) else kept])
+        total = coarse[0].new_zeros(batch, *size, wanted)
+        for layer, logits in enumerate(coarse):
+            for image, rows, shares, _ in _rows_of_shares(logits, size, rivals and rivals[layer]):
+                total[image, rows] += shares[..., kept].mean(dim=2)
+        return (total / len(coarse)).permute(0, 3, 1, 2).contiguous()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        coarse, kept = ctx.saved_tensors, ctx.kept
+        grad = grad.permute(0, 2, 3, 1).contiguous() / len(coarse)
+        found = []
+        for layer, logits in enumerate(coarse):
+            heads, count = logits.shape[1:3]
+            wide = logits.new_zeros(len(logits), logits.shape[3], ctx.size[1] * heads * count)
+            for image, rows, shares, matrix in _rows_of_shares(
+                logits, ctx.size, ctx.rivals and ctx.rivals[layer]
+            ):
+                weighted = shares[..., kept] * (grad[image, rows] / heads)[:, :, None]
+                # d softmax: p_n (g_n - sum_m p_m g_m), g zero for tokens that were not asked for
+                slope = shares.mul_(-weighted.sum(dim=-1, keepdim=True))
+                slope[..., kept] += weighted
+                wide[image].addmm_(matrix.T, slope.flatten(1))
+            found.append(_narrowed(wide, logits, ctx.size))
+        return None, None, None, *found
+
+
+def _rows_of_shares(logits: torch.Tensor, size: tuple[int, int], rival: torch.Tensor | None) -> Iterator:
+    """Yields (image, rows, shares (r, W, heads, N), the matrix (r, h) that made these rows), a few rows at a
+    time.
+    """
+    heads, count, height = logits.shape[1:4]
+    vertical, horizontal = _matrices(logits, size)
+    step = max(1, ROWS_NUMBERS // (heads * count * size[1]))
+    for image, one in enumerate(logits):
+        wide = (horizontal @ one.permute(2, 3, 0, 1).flatten(2)).view(height, -1)
+        for first in range(0, size[0], step):
+            rows = slice(first, first + step)
+            fine = (vertical[rows] @ wide).view(-1, size[1], heads, count)
+            beside = None if rival is None else rival[image, :, rows]
+            yield image, rows, _softmax(fine, beside), vertical[rows]
+
+
+def _softmax(fine: torch.Tensor, rival: torch.Tensor | None) -> torch.Tensor:
+    """Softmax over the last axis of (r, W, heads, N); the rival (heads, r, W) takes part as one more."""
+    if rival is None:
+        return fine.softmax(dim=-1)
+    return torch.cat([fine, rival.permute(1, 2, 0)[..., None]], dim=-1).softmax(dim=-1)[..., :-1]
+
+
+def _narrowed(wide: torch.Tensor, like: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """The transpose of the horizontal upsampling: (B, h, W * heads * N) -> (B, heads, N, h, w)."""
+    _, horizontal = _matrices(like, size)
+    narrow = horizontal.T @ wide.unflatten(2, (size[1], -1))
+    return narrow.unflatten(3, like.shape[1:3]).permute(0, 3, 4, 1, 2)
+
+
+def _matrices(coarse: torch.Tensor, size: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
+    """The vertical (H, h) and the horizontal (W, w) interpolation of maps (..., h, w)."""
+    pairs = zip(coarse.shape[-2:], size, strict=True)
+    vertical, horizontal = (_bicubic(n, m, coarse.dtype, coarse.device) for n, m in pairs)
+    return vertical, horizontal
+
+
+@lru_cache(maxsize=32)
+def _bicubic(source: int, size: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """F.interpolate's bicubic for one axis, corners not aligned, as a matrix (size, source)."""
+    with torch.inference_mode(False), torch.no_grad():
+        unit = torch.eye(source)[None, :, :, None]  # channel i is the i-th unit vector
+        matrix = F.interpolate(unit, size=(size, 1), mode="bicubic", align_corners=False)
+        return matrix[0, :, :, 0].T.contiguous().to(device=device, dtype=dtype)
+
+
+def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else tuple(size)

@@ -1,0 +1,72 @@
+"""The row-by-row softmax with its own backward pass, against interpolation and softmax by autograd."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from kp_helpers.attention import shares
+
+SIDES = ((4, 6), (4, 6), (8, 12))
+
+
+@pytest.fixture(params=[2**22, 1])
+def rows_at_a_time(request, monkeypatch):
+    """All rows at once, and one row at a time."""
+    monkeypatch.setattr(shares, "ROWS_NUMBERS", request.param)
+
+
+@pytest.fixture
+def coarse():
+    generator = torch.Generator().manual_seed(0)
+    return [(3 * torch.randn(2, 3, 5, *side, generator=generator)).requires_grad_(True) for side in SIDES]
+
+
+def _plain(coarse, size, rivals=None):
+    """Every head's maps at once, with F.interpolate and autograd."""
+    maps = []
+    for layer, one in enumerate(coarse):
+        fine = F.interpolate(one.flatten(0, 1), size=size, mode="bicubic", align_corners=False)
+        fine = fine.unflatten(0, one.shape[:2])
+        if rivals:
+            fine = torch.cat([fine, rivals[layer][:, :, None]], dim=2)
+        maps.append(fine.softmax(dim=2)[:, :, : one.shape[2]].mean(dim=1))
+    return torch.stack(maps).mean(dim=0)
+
+
+def _rivals(size):
+    return [torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(layer)) for layer in range(3)]
+
+
+@pytest.mark.parametrize("size", [(16, 24), (7, 5)])
+@pytest.mark.parametrize("with_rivals", [False, True])
+@pytest.mark.parametrize("tokens", [None, [3, 0], slice(2, None), torch.tensor([1])])
+def test_shares_and_their_gradients(coarse, rows_at_a_time, size, with_rivals, tokens):
+    rivals = _rivals(size) if with_rivals else None
+    expected = _plain(coarse, size, rivals)[:, slice(None) if tokens is None else tokens]
+    found = shares.mean_shares(coarse, size, rivals, tokens)
+    assert torch.allclose(found, expected, atol=1e-6)
+    slope = torch.randn(expected.shape, generator=torch.Generator().manual_seed(9))
+    wanted = torch.autograd.grad((expected * slope).sum(), coarse)
+    for mine, theirs in zip(torch.autograd.grad((found * slope).sum(), coarse), wanted, strict=True):
+        assert torch.allclose(mine, theirs, atol=1e-5)
+
+
+def test_the_gradient_by_finite_differences():
+    logits = torch.randn(1, 2, 3, 3, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    assert torch.autograd.gradcheck(
+        lambda x: shares.mean_shares([x], (4, 5), None, [2, 0]), logits.requires_grad_(True)
+    )
+
+
+def test_large_logits_stay_finite():
+    logits = torch.tensor([200.0, -200.0, 0.0]).reshape(1, 1, 3, 1, 1).expand(1, 2, 3, 4, 4)
+    found = shares.mean_shares([logits], 8)
+    assert torch.equal(found[0, :, 0, 0], torch.tensor([1.0, 0.0, 0.0]))
+
+
+def test_upsampling_is_bicubic_interpolation():
+    coarse = torch.randn(2, 3, 6, 9, generator=torch.Generator().manual_seed(3))
+    for size in (32, 5, (12, 7)):
+        pair = size if isinstance(size, tuple) else (size, size)
+        expected = F.interpolate(coarse, size=pair, mode="bicubic", align_corners=False)
+        assert torch.allclose(shares.upsample(coarse, size), expected, atol=1e-5)
