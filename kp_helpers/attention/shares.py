@@ -27,10 +27,7 @@ def mean_shares(
     coarse: a layer's logits (B, heads, N, h, w) each, float32. rivals: a layer's log-sum-exp (B, heads, H, W)
     each of tokens that compete without being in `coarse`. Differentiable in `coarse`.
     """
-    kept = slice(None) if tokens is None else tokens
-    if not isinstance(kept, slice):
-        kept = torch.as_tensor(kept, device=coarse[0].device)
-    return _MeanShares.apply(_pair(size), kept, rivals, *coarse)
+    return _MeanShares.apply(_pair(size), _kept(tokens, coarse[0]), rivals, *coarse)
 
 
 def upsample(coarse: torch.Tensor, size: int | tuple[int, int]) -> torch.Tensor:
@@ -48,8 +45,9 @@ class _MeanShares(torch.autograd.Function):
         ctx.size, ctx.kept, ctx.rivals = size, kept, rivals
         ctx.save_for_backward(*coarse)
         batch, _, count = coarse[0].shape[:3]
-        wanted = len(torch.arange(count)[kept.cpu() if torch.is_tensor(kept) else kept])
-        total = coarse[0].new_zeros(batch, *size, wanted)
+        total = coarse[0].new_zeros(
+            batch, *size, len(range(count)[kept] if isinstance(kept, slice) else kept)
+        )
         for layer, logits in enumerate(coarse):
             for image, rows, shares, _ in _rows_of_shares(logits, size, rivals and rivals[layer]):
                 total[image, rows] += shares[..., kept].mean(dim=2)
@@ -58,28 +56,49 @@ class _MeanShares(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):
-        coarse, kept = ctx.saved_tensors, ctx.kept
+        coarse, found = ctx.saved_tensors, []
+        kept, grad = _pulled(ctx.kept, coarse[0].shape[2], grad)
         grad = grad.permute(0, 2, 3, 1).contiguous() / len(coarse)
-        found = []
         for layer, logits in enumerate(coarse):
-            heads, count = logits.shape[1:3]
-            wide = logits.new_zeros(len(logits), logits.shape[3], ctx.size[1] * heads * count)
+            wide = None
             for image, rows, shares, matrix in _rows_of_shares(
                 logits, ctx.size, ctx.rivals and ctx.rivals[layer]
             ):
-                weighted = shares[..., kept] * (grad[image, rows] / heads)[:, :, None]
-                # d softmax: p_n (g_n - sum_m p_m g_m), g zero for tokens that were not asked for
+                weighted = shares[..., kept] * (grad[image, rows] / logits.shape[1])[:, :, None]
+                # d softmax: p_n (g_n - sum_m p_m g_m), g zero for tokens that no loss reads
                 slope = shares.mul_(-weighted.sum(dim=-1, keepdim=True))
                 slope[..., kept] += weighted
-                wide[image].addmm_(matrix.T, slope.flatten(1))
+                if wide is None:
+                    wide = logits.new_zeros(len(logits), logits.shape[3], *slope.shape[1:])
+                wide[image].flatten(1).addmm_(matrix.T, slope.flatten(1))
             found.append(_narrowed(wide, logits, ctx.size))
         return None, None, None, *found
+
+
+def _kept(tokens, coarse: torch.Tensor) -> slice | torch.Tensor:
+    """The wanted tokens as a slice or indices that count from the first token, whatever follows the last."""
+    count = coarse.shape[2]
+    if tokens is None or isinstance(tokens, slice):
+        return slice(*(tokens or slice(None)).indices(count))
+    return torch.arange(count, device=coarse.device)[torch.as_tensor(tokens, device=coarse.device)]
+
+
+def _pulled(kept, count: int, grad: torch.Tensor) -> tuple[slice | torch.Tensor, torch.Tensor]:
+    """The tokens whose maps some loss reads, and the gradient of their maps: often few of many."""
+    pulled = grad.abs().amax(dim=(0, 2, 3)) != 0  # true for NaN
+    if pulled.all():
+        return kept, grad
+    return torch.arange(count, device=grad.device)[kept][pulled], grad[:, pulled]
 
 
 def _rows_of_shares(logits: torch.Tensor, size: tuple[int, int], rival: torch.Tensor | None) -> Iterator:
     """Yields (image, rows, shares (r, W, heads, N), the matrix (r, h) that made these rows), a few rows at a
     time.
+
+    rival: (B, heads, H, W), takes part in the softmax as one more token behind the last.
     """
+    if rival is not None:
+        logits = F.pad(logits, (0, 0, 0, 0, 0, 1))
     heads, count, height = logits.shape[1:4]
     vertical, horizontal = _matrices(logits, size)
     step = max(1, ROWS_NUMBERS // (heads * count * size[1]))
@@ -88,22 +107,16 @@ def _rows_of_shares(logits: torch.Tensor, size: tuple[int, int], rival: torch.Te
         for first in range(0, size[0], step):
             rows = slice(first, first + step)
             fine = (vertical[rows] @ wide).view(-1, size[1], heads, count)
-            beside = None if rival is None else rival[image, :, rows]
-            yield image, rows, _softmax(fine, beside), vertical[rows]
-
-
-def _softmax(fine: torch.Tensor, rival: torch.Tensor | None) -> torch.Tensor:
-    """Softmax over the last axis of (r, W, heads, N); the rival (heads, r, W) takes part as one more."""
-    if rival is None:
-        return fine.softmax(dim=-1)
-    return torch.cat([fine, rival.permute(1, 2, 0)[..., None]], dim=-1).softmax(dim=-1)[..., :-1]
+            if rival is not None:
+                fine[..., -1] = rival[image, :, rows].permute(1, 2, 0)
+            yield image, rows, fine.softmax(dim=-1), vertical[rows]
 
 
 def _narrowed(wide: torch.Tensor, like: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """The transpose of the horizontal upsampling: (B, h, W * heads * N) -> (B, heads, N, h, w)."""
+    """The transpose of the horizontal upsampling: (B, h, W, heads, N or N + 1) -> (B, heads, N, h, w)."""
     _, horizontal = _matrices(like, size)
-    narrow = horizontal.T @ wide.unflatten(2, (size[1], -1))
-    return narrow.unflatten(3, like.shape[1:3]).permute(0, 3, 4, 1, 2)
+    narrow = (horizontal.T @ wide.flatten(3)).unflatten(3, wide.shape[3:])
+    return narrow.permute(0, 3, 4, 1, 2)[:, :, : like.shape[2]]
 
 
 def _matrices(coarse: torch.Tensor, size: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:

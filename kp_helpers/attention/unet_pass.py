@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from diffusers.models.attention_processor import Attention, AttnProcessor2_0
 
+from kp_helpers.attention.convolution import FrozenConvolutions
 from kp_helpers.attention.layers import AttentionError, checked_layers
 
 PRECISIONS = ("float32", "bfloat16")
@@ -34,7 +35,13 @@ def queries(unet, latents, timestep, context, *, layers=None, precision: str = "
     context = batched(context, latents, unet)
     found: list[Query] = []
     recorders = {name: _Recorder(name, found, latents.shape[-2:], name == names[-1]) for name in names}
-    with out_of_memory_named(), frozen(unet), _processors(unet, recorders), _autocast(unet, precision):
+    with (
+        out_of_memory_named(),
+        frozen(unet),
+        _processors(unet, recorders),
+        _autocast(unet, precision),
+        FrozenConvolutions(),
+    ):
         try:
             unet(
                 latents.to(unet.dtype).contiguous(memory_format=torch.channels_last),
