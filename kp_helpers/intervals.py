@@ -33,7 +33,8 @@ def wilson(hits: int, n: int, level: float = 0.95) -> Interval:
     z, p = norm.ppf((1 + level) / 2), hits / n
     centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
-    return Interval(p, float(max(0.0, centre - half)), float(min(1.0, centre + half)), level)
+    low, high = centre - half, centre + half
+    return Interval(p, float(low) if hits else 0.0, float(high) if hits < n else 1.0, level)
 
 
 def two_way_bootstrap(
@@ -55,6 +56,39 @@ def two_way_bootstrap(
     mean = float(table[counted].mean())
     half = float(means.std(ddof=1) * t.ppf((1 + level) / 2, table.shape[1] - 1))
     return Interval(mean, mean - half, mean + half, level)
+
+
+def paired_bootstrap(
+    first: ArrayLike, second: ArrayLike, *, seed: int = 0, resamples: int = 2000, level: float = 0.95
+) -> Interval:
+    """`two_way_bootstrap` of first - second, of two methods on the same runs and test images.
+
+    first, second: (runs, images), NaN where a method has no value; a pair counts where both have one.
+    """
+    first, second = np.asarray(first, float), np.asarray(second, float)
+    if first.shape != second.shape:
+        raise ValueError(f"first has shape {first.shape} and second {second.shape}, expected the same pairs")
+    return two_way_bootstrap(first - second, seed=seed, resamples=resamples, level=level)
+
+
+def sign_flip(
+    differences: ArrayLike, *, seed: int = 0, resamples: int = 20_000, exact_up_to: int = 16
+) -> float:
+    """Two-sided p of paired differences, one a run: how often random signs give a sum as far from zero.
+
+    All 2^n choices of signs up to `exact_up_to` runs; above, `resamples` random ones, and the one that was
+    seen counts among them: (1 + as far) / (1 + resamples). With n runs no exact p is below 2 / 2^n. It speaks
+    of other runs on the same test images; `paired_bootstrap` also of other images.
+    """
+    values = _finite("differences", differences).ravel()
+    n = len(values)
+    if n <= exact_up_to:
+        flips = (np.arange(2**n)[:, None] >> np.arange(n)) & 1
+    else:
+        flips = np.random.default_rng(seed).integers(0, 2, (resamples, n))
+    sums = np.abs((1 - 2 * flips) @ values)
+    far = sums >= np.abs(values.sum()) - 1e-9 * np.abs(values).sum()  # equal sums, added in another order
+    return float(far.mean()) if n <= exact_up_to else float((1 + far.sum()) / (1 + resamples))
 
 
 def _resampled_means(table: np.ndarray, counted: np.ndarray, resamples: int, seed: int) -> np.ndarray:

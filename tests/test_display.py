@@ -24,6 +24,7 @@ RUNS = pd.DataFrame(
         for run in range(3)
     ]
 )
+CURVE = RUNS.rename(columns={"run": "half_angle"}).assign(low=0.0, high=50.0)
 
 FIGURES = {
     "pictures": lambda: display.pictures(IMAGES, ["a", "b", "c"], title="t"),
@@ -34,6 +35,7 @@ FIGURES = {
     "numbered": lambda: display.numbered(IMAGES, POINTS[None].expand(3, 3, 2)),
     "before_after": lambda: display.before_after(IMAGES, MAPS, MAPS, POINTS),
     "losses": lambda: display.losses(RECORDS),
+    "directions": lambda: display.directions(CURVE),
     "runs": lambda: display.runs(RUNS, paper={"left_foot": (26.25, 18.06), "head": (9.0, None)}),
 }
 

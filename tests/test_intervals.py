@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import norm, permutation_test
 
-from kp_helpers.intervals import mean_sd, two_way_bootstrap, wilson
+from kp_helpers.intervals import mean_sd, paired_bootstrap, sign_flip, two_way_bootstrap, wilson
 
 
 def test_mean_and_sd_over_runs():
@@ -23,7 +23,7 @@ def test_wilson_solves_its_equation():
 
 
 def test_wilson_at_the_ends():
-    assert (wilson(0, 10).low, wilson(10, 10).high) == pytest.approx((0.0, 1.0))
+    assert (wilson(0, 10).low, wilson(10, 10).high) == (0.0, 1.0)
     assert wilson(0, 10).high == pytest.approx(norm.ppf(0.975) ** 2 / (10 + norm.ppf(0.975) ** 2))
     for hits, n in ((-1, 10), (11, 10), (0, 0)):
         with pytest.raises(ValueError, match=f"hits is {hits} and n is {n}"):
@@ -61,3 +61,59 @@ def test_coverage_with_ten_runs_and_ten_images():
         interval = two_way_bootstrap(table, seed=trial, resamples=300)
         hits += interval.low <= 0 <= interval.high
     assert 0.90 <= hits / 300 <= 0.99
+
+
+def crossed_hits(rng, runs: int = 8, images: int = 24, shown: int = 10) -> np.ndarray:
+    """Hits of runs that see some of the images each, as the protocol draws them; both of them vary."""
+    ease = -1.0 + 0.8 * rng.normal(size=(runs, 1)) + 0.8 * rng.normal(size=images)
+    hits = (ease + rng.normal(size=(runs, images)) > 0).astype(float)
+    hits[rng.permuted(np.tile(np.arange(images) >= shown, (runs, 1)), axis=1)] = np.nan
+    return hits
+
+
+def test_coverage_with_the_protocols_draws_of_hits():
+    """The true share of a probit model with random effects is Phi(mean / sqrt(1 + variances))."""
+    rng, hits = np.random.default_rng(5), 0
+    truth = norm.cdf(-1.0 / np.sqrt(1 + 0.8**2 + 0.8**2))
+    for trial in range(300):
+        interval = two_way_bootstrap(crossed_hits(rng), seed=trial, resamples=300)
+        hits += interval.low <= truth <= interval.high
+    assert 0.90 <= hits / 300 <= 0.99
+
+
+def test_coverage_of_a_paired_difference():
+    """Two methods that share what is hard about runs and images, and differ by 0.3."""
+    rng, hits = np.random.default_rng(7), 0
+    for trial in range(300):
+        runs, images = rng.normal(size=(3, 10, 1)), rng.normal(size=(3, 1, 10))
+        own = 0.7 * (runs[:2] + images[:2]) + rng.normal(size=(2, 10, 10))
+        first, second = 2 * (runs[2] + images[2]) + own
+        interval = paired_bootstrap(first + 0.3, second, seed=trial, resamples=300)
+        hits += interval.low <= 0.3 <= interval.high
+    assert 0.90 <= hits / 300 <= 0.99
+
+
+def test_pairs_count_where_both_methods_have_a_value():
+    first, second = np.array([[1.0, np.nan, 4.0], [2.0, 3.0, 5.0]]), np.array([[0.0, 9.0, 1.0], [np.nan] * 3])
+    assert paired_bootstrap(first, second).value == 2.0
+    with pytest.raises(ValueError, match="first has shape .2, 3. and second .2, 2., expected the same pairs"):
+        paired_bootstrap(first, second[:, :2])
+
+
+def test_the_sign_flip_test_counts_all_signs():
+    """Of the eight sums of 1, 2, 3 with signs two are as far from zero as 6, and four as far as 4."""
+    assert sign_flip([1, 2, 3]) == 2 / 8
+    assert sign_flip([-1, 2, 3]) == 4 / 8
+    assert sign_flip([0, 0]) == 1
+    assert sign_flip([0.1, 0.2, 0.3]) == 2 / 8, "rounding must not split equal sums"
+    with pytest.raises(ValueError, match="differences is empty or not finite"):
+        sign_flip([1.0, np.nan])
+
+
+@pytest.mark.parametrize(("exact_up_to", "tolerance"), [(16, 1e-12), (4, 0.01)])
+def test_the_sign_flip_test_is_scipys(exact_up_to, tolerance):
+    differences = np.random.default_rng(2).normal(0.5, 1, 8)
+    theirs = permutation_test((differences,), np.mean, permutation_type="samples", n_resamples=np.inf)
+    ours = sign_flip(differences, exact_up_to=exact_up_to)
+    assert ours == pytest.approx(theirs.pvalue, abs=tolerance)
+    assert ours == sign_flip(differences, exact_up_to=exact_up_to), "random signs are seeded"

@@ -20,6 +20,11 @@ def test_forty_pixels_are_a_forty_eighth_of_the_long_side():
     )
 
 
+def test_pixels_of_the_frame_are_the_same_in_every_frame():
+    assert metrics.within_pixels([(1040, 500), (1040.01, 500)], TRUE).tolist() == [True, False]
+    assert metrics.within_pixels([(1005, 500), (1005, 500)], TRUE, [5, 4]).tolist() == [True, False]
+
+
 @pytest.mark.parametrize(
     ("predicted", "hit"),
     [
@@ -46,6 +51,19 @@ def test_a_wider_or_second_sector_takes_in_more():
     assert metrics.in_direction((1100, 500), TRUE, UP, FRAME, reach=5 / 32, half_angle=180)
 
 
+def test_degrees_off_the_nearest_limb():
+    points = [(1000, 400), (1050, 450), (1100, 500), (1000, 600), TRUE]
+    assert metrics.off_axis(points, TRUE, UP) == pytest.approx([0, 45, 90, 180, np.nan], nan_ok=True)
+    assert metrics.off_axis((1100, 500), TRUE, [*UP, (1100, 600)]) == pytest.approx(45)
+    assert metrics.off_axis((1100, 500), TRUE, [(np.nan, np.nan), *UP]) == pytest.approx(90)
+    assert np.isnan(metrics.off_axis((1100, 500), TRUE, [TRUE]))
+
+
+def test_a_curve_over_the_half_angle():
+    curve = metrics.in_direction((1100, 400), TRUE, UP, FRAME, reach=5 / 32, half_angle=[0, 44.9, 45, 180])
+    assert curve.tolist() == [False, False, True, True]
+
+
 def test_directions_of_many_frames_at_once():
     hits = metrics.in_direction(
         [(1000, 250), (10, 0)], [TRUE, (0, 0)], [UP, [(0, 9)]], [FRAME, (480, 270)], reach=5 / 32
@@ -58,6 +76,21 @@ def test_pck_is_strict():
     assert norm == 200
     assert metrics.pck([(1020, 500), (1019.9, 500)], TRUE, norm, 0.1).tolist() == [False, True]
     assert metrics.normalised_error((1030, 540), TRUE, 200) == pytest.approx(0.25)  # 50 / 200
+
+
+def test_lengths_of_a_person():
+    assert metrics.torso_length((100, 100), (130, 140)) == 50
+    assert metrics.box_area((100, 100, 300, 200)) == pytest.approx(200 * 100 * 0.53)
+    head = metrics.head_box((100, 50), (100, 65))
+    assert head.tolist() == [85, 35, 115, 65]
+    assert metrics.head_size(head) == pytest.approx(0.6 * np.sqrt(30**2 + 30**2))
+
+
+def test_the_area_under_the_curve_counts_thresholds():
+    """Thresholds 0, 5, ... 95 for errors of 0, 12 and 100: 19, 17 and none of them are above."""
+    points = [TRUE, (1012, 500), (1100, 500)]
+    assert metrics.auc(points, TRUE, 1.0, 100).tolist() == [19 / 20, 17 / 20, 0]
+    assert metrics.auc(points, TRUE, 200.0, 0.5).tolist() == [19 / 20, 17 / 20, 0]
 
 
 def test_means_leave_out_what_is_not_visible():
@@ -93,3 +126,5 @@ def test_wrong_input_is_named():
         metrics.within((1, 2, 3), TRUE, FRAME)
     with pytest.raises(ValueError, match="a normalising length is 0.0, expected all to be above 0"):
         metrics.pck(TRUE, TRUE, [200, 0], 0.1)
+    with pytest.raises(ValueError, match="box has shape .2,., expected .*, 4. as .x0, y0, x1, y1."):
+        metrics.box_side((1, 2))

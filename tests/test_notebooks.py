@@ -22,8 +22,11 @@ EXPECTED = {
     "00_figures_world": ("reconstruction by the autoencoder, PSNR", {"world", "samples", "words"}),
     "01_attention_extraction": ("maps by hand and by the package", {"words", "layers", "heads", "levels"}),
     "02_stable_keypoints": ("24 joints by the linear map, learned tokens", {"losses", "keypoints", "maps"}),
-    "03_appended_embedding": ("left_foot, appended, full mode", {"labels", "target", "maps", "points"}),
-    "08_evaluate_3dpw": ("left_elbow, appended, full mode", {"runs", "runs_within", "points"}),
+    "03_appended_embedding": ("left_foot, appended, coupled mode", {"labels", "target", "maps", "points"}),
+    "08_evaluate_3dpw": (
+        "left_elbow, appended, coupled mode",
+        {"runs", "runs_within", "directions", "points"},
+    ),
 }
 
 pytestmark = pytest.mark.slow
@@ -87,7 +90,7 @@ def test_predictions_name_picture_method_and_run(results):
     path = results / "08_evaluate_3dpw" / "smoke" / "predictions.csv"
     rows = list(csv.DictReader(path.open()))
     assert len(rows) == 3 * 3 * 2 * 2, "joints, methods, runs, images"
-    assert {row["method"] for row in rows} == {"appended, full mode", "base token", "mean position"}
+    assert {row["method"] for row in rows} == {"appended, coupled mode", "base token", "mean position"}
     assert all(row["image"].startswith("test_") and row["error"] for row in rows)
 
 

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import matplotlib.figure
+import pandas
 import pytest
 
 from kp_helpers.results import Metric, Prediction, ResultsError, RunFolder, describe_data, run_facts
@@ -36,6 +37,7 @@ def save(root: Path, run: str = "quick", kind: str = "figures", **options) -> Pa
         folder.config({"sigma": 2.0}, seed=1, data={"name": "d", "kind": kind, "sha256": "0"})
         folder.metrics([HITS, Metric(name="no one seen", value=None, n=0)])
         folder.predictions(ROWS)
+        folder.table("measures", pandas.DataFrame({"measure": ["mean OKS"], "value": [0.5]}, index=[7]))
         figure = matplotlib.figure.Figure(figsize=(2, 1))
         figure.subplots().plot([0, 1])
         folder.figure("error_by_joint", figure)
@@ -55,6 +57,7 @@ def test_a_run_is_written_as_documented(tmp_path):
         "config.json",
         "metrics.json",
         "predictions.csv",
+        "measures.csv",
         "figures/error_by_joint.png",
         "embedding.safetensors",
     }
@@ -62,6 +65,7 @@ def test_a_run_is_written_as_documented(tmp_path):
     first, second = csv.DictReader((path / "predictions.csv").open())
     assert float(first["error"]) == 5.0 and first["true_y"] == "2.0000"  # a 3-4-5 triangle
     assert (second["visible"], second["true_x"], second["error"]) == ("0", "", "")
+    assert (path / "measures.csv").read_text() == "measure,value\nmean OKS,0.5\n"
     assert {oct(file.stat().st_mode & 0o777) for file in path.glob("*.*")} == {"0o644"}
     assert oct(path.stat().st_mode & 0o777) == "0o755"
 

@@ -4,7 +4,7 @@ Every figure is closed as it is returned: the last line of a cell shows it once,
 it. Images are (3, H, W) in [0,1], maps (H, W), points (x, y) in [0,1].
 """
 
-from kp_helpers.display.charts import losses, runs
+from kp_helpers.display.charts import directions, losses, runs
 from kp_helpers.display.pictures import (
     COLOURS,
     TRUE,
@@ -27,6 +27,7 @@ __all__ = [
     "TRUE",
     "before_after",
     "data_name",
+    "directions",
     "grid",
     "heat",
     "heat_maps",

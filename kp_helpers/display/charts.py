@@ -1,4 +1,4 @@
-"""Losses over the steps, and hits run by run."""
+"""Losses over the steps, hits run by run, and hits over the width of a direction."""
 
 from collections.abc import Iterable, Mapping
 
@@ -43,6 +43,28 @@ def runs(rows: pd.DataFrame, *, paper: Mapping[str, tuple] | None = None, title:
         axis.set(xticks=[], xlim=(-0.6, len(groups) + 0.6), ylim=(-4, 104))
         axis.set_title(joint.replace("_", " "), fontsize=9)
     axes[0].set_ylabel("hits of a run, %", fontsize=8)
+    legend(figure, *axes)
+    return figure
+
+
+def directions(rows: pd.DataFrame, *, chosen: float = 45.0, title: str = "") -> Figure:
+    """Hits over the half-angle of a meaningful direction: a line a method, a band for its interval.
+
+    rows: joint, method, half_angle in degrees, value, low, high in percent; chosen: drawn as a dashed line.
+    """
+    joints = list(rows["joint"].unique())
+    figure, axes = _charts(len(joints), (2.7, 2.7), title, sharey=True)
+    for axis, joint in zip(axes, joints, strict=True):
+        groups = rows[rows["joint"] == joint].groupby("method", sort=False)
+        for colour, (method, curve) in zip(COLOURS, groups, strict=False):
+            axis.plot(curve["half_angle"], curve["value"], color=colour, linewidth=1.8, label=method)
+            band = {"color": colour, "alpha": 0.12, "linewidth": 0}
+            axis.fill_between(curve["half_angle"], curve["low"], curve["high"], **band)
+        axis.axvline(chosen, color="#444444", linewidth=0.8, linestyle="--")
+        axis.set(xticks=range(0, 181, 45), ylim=(-4, 104))
+        axis.set_xlabel("half-angle, degrees", fontsize=8)
+        axis.set_title(joint.replace("_", " "), fontsize=9)
+    axes[0].set_ylabel("hits, %", fontsize=8)
     legend(figure, *axes)
     return figure
 

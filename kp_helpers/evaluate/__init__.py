@@ -1,4 +1,8 @@
-"""Predict over a test set, score, tabulate: `compare` for every run, then `score`, `summarise`, `table`."""
+"""Predict over a test set, score, tabulate: `compare` for every run, then `score`, `summarise`, `table`.
+
+`report` has every measure, `directions` the curve over the half-angle, `misses` what misses sit on, and
+`differences` one method against others.
+"""
 
 from kp_helpers.evaluate.protocol import (
     BASE,
@@ -17,7 +21,19 @@ from kp_helpers.evaluate.protocol import (
     nearest_token,
     unlabelled,
 )
-from kp_helpers.evaluate.scores import MEASURES, PAPER, Measured, beside_paper, score, summarise, table
+from kp_helpers.evaluate.scores import (
+    MEASURES,
+    PAPER,
+    Measured,
+    differences,
+    directions,
+    listed,
+    report,
+    score,
+    summarise,
+)
+from kp_helpers.evaluate.surroundings import misses
+from kp_helpers.evaluate.tables import beside_paper, table
 
 __all__ = [
     "BASE",
@@ -31,13 +47,18 @@ __all__ = [
     "beside_paper",
     "compare",
     "data_set",
+    "differences",
+    "directions",
     "draw_run",
     "framed",
     "in_squares",
     "learn",
+    "listed",
     "load_base",
     "locate",
+    "misses",
     "nearest_token",
+    "report",
     "score",
     "summarise",
     "table",

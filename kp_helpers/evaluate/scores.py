@@ -1,16 +1,18 @@
-"""Scores of predictions, their summary over runs and images, and the table beside the paper's numbers."""
+"""Scores of predictions, and their means with intervals over runs and images, beside the paper's numbers."""
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 
 import numpy as np
 import pandas as pd
 
 from kp_helpers import intervals, metrics
+from kp_helpers.evaluate.measures import ALL, Measure, in_direction, values
 from kp_helpers.evaluate.protocol import Found
 
-MEASURES = {"in_direction": "in a meaningful direction", "within": "within 1/48 of the frame"}
+MEASURES = {column: ALL[column].name for column in ("in_direction", "within")}
+"""The two shares of hits that the paper reports: column of `score` -> name."""
 PAPER = {
     ("left_foot", 5): {"in_direction": (26.25, 18.06), "within": (17.50, 15.86)},
     ("left_foot", 20): {"in_direction": (21.00, 27.89), "within": (14.00, 15.72)},
@@ -19,8 +21,7 @@ PAPER = {
 }
 """(joint, training images) -> measure -> mean and standard deviation over runs, in percent, on 3DPW [S]."""
 
-_LONG_SIDE = {"normaliser": "the frame's long side"}
-_DISC = {"threshold": "1/48", **_LONG_SIDE}
+_PROTOCOL = {column: ALL[column] for column in (*MEASURES, "mirror", "error")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,115 +50,150 @@ class Measured:
 
 
 def score(found: Iterable[Found], half_angle: float = 45.0) -> pd.DataFrame:
-    """One row for each prediction of a visible joint: hits, misses on the other side, errors.
+    """One row for each prediction of a visible joint: whose it is, and every column of `measures.ALL`.
 
-    error: a fraction of the frame's long side; box_error: of the longer side of the person's box.
-    half_angle: of the sector in degrees. A joint without a meaningful direction, or without another side, has
-    NaN in that column.
+    Hits are 0 or 1, errors fractions: `error` of the frame's long side, `box_error` of the longer side of the
+    person's box. half_angle: of the sector in degrees. What the data set has no means to measure is NaN.
     """
-    return pd.DataFrame([_row(one, half_angle) for one in found if one.sample.visible[one.joint]])
+    return _rows(found, lambda one: values(one, half_angle), ALL)
 
 
-def _row(found: Found, half_angle: float) -> dict:
-    sample, joint, point, size = found.sample, found.joint, found.point, found.sample.frame_size
-    true, other = sample.joints[joint], metrics.mirrored(joint)
-    hit, direction, mirror = metrics.within(point, true, size), np.nan, np.nan
-    if joint in metrics.SECTOR:
-        ends = [sample.skeleton[end] for end in metrics.LIMB_ENDS[joint]]
-        reach = metrics.SECTOR[joint]
-        direction = metrics.in_direction(point, true, ends, size, reach=reach, half_angle=half_angle)
-    if other in sample.skeleton:
-        mirror = metrics.within(point, sample.skeleton[other], size)
-    about = {"joint": joint, "method": found.method, "run": found.run, "image": sample.name}
-    values = {"within": hit, "in_direction": direction, "mirror": mirror}
-    errors = {
-        "error": metrics.normalised_error(point, true, metrics.long_side(size)),
-        "box_error": metrics.normalised_error(point, true, metrics.box_side(sample.box)),
-    }
-    numbers = {key: float(value) for key, value in {**values, **errors}.items()}
-    return {**about, "sequence": sample.sequence, **numbers}
+def report(scores: pd.DataFrame, measures: Mapping[str, Measure] = ALL) -> list[Measured]:
+    """Every measure of each joint and method, in percent, over all runs and images of `score`'s rows.
 
-
-def summarise(scores: pd.DataFrame, train_images: int) -> list[Measured]:
-    """The numbers of each joint and method, over all runs and images of `score`'s rows."""
+    value: the mean over the n predictions that it is defined for, of misses over the misses. sd: of the runs'
+    means. interval: 95 %, over runs and images by the two-way bootstrap, in which the images of a sequence
+    are one. A measure that is defined nowhere for a joint is left out.
+    """
     found = []
     for (joint, method), rows in scores.groupby(["joint", "method"], sort=False):
-        about = {"joint": joint, "method": method}
-        for measure in MEASURES:
-            if rows[measure].notna().all():
-                paper = _paper(joint, train_images, measure) if method.startswith("appended") else {}
-                found.append(_share(rows, measure, {**about, **paper}))
-        if rows["mirror"].notna().all():
-            misses = metrics.mean(100 * rows["mirror"], rows["within"] == 0)
-            measure = "misses that hit the other side"
-            found.append(Measured(**about, measure=measure, value=misses.value, n=misses.n, **_DISC))
-        error = metrics.mean(100 * rows["error"])
-        found.append(Measured(**about, measure="mean error", value=error.value, n=error.n, **_LONG_SIDE))
+        for column, measure in measures.items():
+            if rows[column].notna().any():
+                cases = rows[rows["within"] == 0] if measure.of_misses else rows
+                found.append(_measured(joint, method, cases, column, measure))
     return found
 
 
-def _share(rows: pd.DataFrame, measure: str, about: dict) -> Measured:
-    """A share of hits in percent, its spread over runs and its interval over runs and sequences."""
-    table = 100 * rows.pivot_table(index="run", columns="sequence", values=measure)
-    mean, sd = intervals.mean_sd(table.mean(axis=1))
-    reach = metrics.DISC if measure == "within" else metrics.SECTOR[about["joint"]]
-    named = {
-        "measure": MEASURES[measure],
-        "threshold": str(Fraction(reach).limit_denominator(1000)),
-        "interval": _interval(table.to_numpy()),
-    }
-    return Measured(**about, **named, value=mean, sd=sd, n=len(rows), **_LONG_SIDE)
+def listed(measured: Iterable[Measured]) -> pd.DataFrame:
+    """One number a row, as it is saved: low and high are its interval's bounds, in `unit` like the value."""
+    rows = []
+    for one in measured:
+        low, high = one.interval or (np.nan, np.nan)
+        rows.append({**asdict(one), "low": low, "high": high})
+    columns = ["joint", "method", "measure", "threshold", "normaliser"]
+    return pd.DataFrame(rows, columns=[*columns, "value", "sd", "low", "high", "n", "unit"])
 
 
-def _interval(table: np.ndarray) -> tuple[float, float] | None:
+def summarise(scores: pd.DataFrame, train_images: int) -> list[Measured]:
+    """The protocol's own numbers of `report`, with the paper's where it has them."""
+    return [_beside_paper(one, train_images) for one in report(scores, _PROTOCOL)]
+
+
+def directions(found: Iterable[Found], half_angles: Iterable[float] = range(0, 181, 15)) -> pd.DataFrame:
+    """How hits in a meaningful direction move with the sector's half-angle in degrees.
+
+    Columns joint, method, half_angle, value, low, high (in percent, as in `report`) and n. A joint without
+    such a direction is left out.
+    """
+    angles = tuple(half_angles)
+    scores = _rows(found, lambda one: _curve(one, angles), angles)
+    curve = {angle: replace(ALL["in_direction"], name=str(angle)) for angle in angles}
+    rows = listed(report(scores, curve))
+    rows["half_angle"] = rows["measure"].astype(float)
+    return rows[["joint", "method", "half_angle", "value", "low", "high", "n"]]
+
+
+def differences(scores: pd.DataFrame, method: str, others: Iterable[str]) -> pd.DataFrame:
+    """A method minus each of the others, on the same pictures of the same runs, in percent points.
+
+    One row a joint, other method and measure of the protocol: the mean difference, its 95 % interval over
+    runs and images, p of the sign-flip test over the runs' means, and how many runs and pairs of pictures.
+    Pairs that all differ by the same have no interval: they do not show how far others may differ.
+    """
+    rows = []
+    for joint, own in scores.groupby("joint", sort=False):
+        for other in others:
+            for column in (*MEASURES, "error"):
+                first, second = (_by_run(own[own["method"] == name], column) for name in (method, other))
+                first, second = first.align(second)
+                if (first - second).notna().any(axis=None):
+                    measure = ALL[column]
+                    rows.append((joint, other, measure.name, *_difference(first, second, measure.bounded)))
+    columns = ("joint", "against", "measure", "difference", "low", "high", "p", "runs", "n")
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _rows(found: Iterable[Found], numbers: Callable[[Found], dict], columns: Iterable) -> pd.DataFrame:
+    """A row for each prediction of a visible joint, NaN in the columns that `numbers` does not give."""
+    rows = []
+    for one in found:
+        sample = one.sample
+        if sample.visible[one.joint]:
+            about = {"joint": one.joint, "method": one.method, "run": one.run, "image": sample.name}
+            rows.append({**about, "sequence": sample.sequence or sample.name, **numbers(one)})
+    return pd.DataFrame(rows, columns=["joint", "method", "run", "image", "sequence", *columns])
+
+
+def _curve(found: Found, half_angles: tuple[float, ...]) -> dict[float, float]:
+    hits = in_direction(found, half_angles)
+    return {} if hits is None else dict(zip(half_angles, hits.astype(float), strict=True))
+
+
+def _by_run(rows: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Percent by (run, sequence), NaN where there is none; images of one sequence in one run are averaged."""
+    return 100 * rows.pivot_table(index="run", columns="sequence", values=column)
+
+
+def _measured(joint: str, method: str, cases: pd.DataFrame, column, measure: Measure) -> Measured:
+    """The mean of a column over its cases, with its spread over runs and its interval."""
+    cases = cases.dropna(subset=column)
+    mean, table = metrics.mean(100 * cases[column]), _by_run(cases, column)
+    reach = Fraction(metrics.SECTOR.get(joint, 0)).limit_denominator(1000)
+    return Measured(
+        joint=joint,
+        method=method,
+        measure=measure.name,
+        value=mean.value,
+        n=mean.n,
+        threshold=str(reach) if column == "in_direction" else measure.threshold,
+        normaliser=measure.normaliser,
+        sd=intervals.mean_sd(table.mean(axis=1))[1] if mean.n else None,
+        interval=_interval(table.to_numpy(), measure.bounded),
+    )
+
+
+def _interval(table: np.ndarray, bounded: bool) -> tuple[float, float] | None:
     """Bounds in percent of (runs, sequences); a share that never varied gets Wilson's over the sequences."""
     columns = table.shape[1]
     if columns < 2:
         return None
-    if np.nanmin(table) == np.nanmax(table):
+    if bounded and np.nanmin(table) == np.nanmax(table):
         found = intervals.wilson(round(np.nanmin(table) / 100 * columns), columns)
         return 100 * found.low, 100 * found.high
     found = intervals.two_way_bootstrap(table)
-    return max(found.low, 0.0), min(found.high, 100.0)
+    return max(found.low, 0.0), min(found.high, 100.0) if bounded else found.high
 
 
-def _paper(joint: str, train_images: int, measure: str) -> dict:
-    """The paper's number for the joint with the nearest number of training images, {} where it has none."""
-    known = [n for name, n in PAPER if name == joint and measure in PAPER[name, n]]
-    if not known:
-        return {}
+def _difference(first: pd.DataFrame, second: pd.DataFrame, bounded: bool) -> tuple:
+    """Mean, bounds, p, runs and n of the pairs that two tables of the same (runs, sequences) hold."""
+    pairs = (first - second).to_numpy()
+    counted = np.isfinite(pairs)
+    by_run = [row[seen].mean() for row, seen in zip(pairs, counted, strict=True) if seen.any()]
+    bounds = (np.nan, np.nan)
+    if pairs.shape[1] > 1 and np.ptp(pairs[counted]) > 0:
+        found = intervals.paired_bootstrap(first, second)
+        farthest = 100.0 if bounded else np.inf
+        bounds = (max(found.low, -farthest), min(found.high, farthest))
+    return pairs[counted].mean(), *bounds, intervals.sign_flip(by_run), len(by_run), int(counted.sum())
+
+
+def _beside_paper(measured: Measured, train_images: int) -> Measured:
+    """With the paper's number for the joint with the nearest number of training images, if it has one."""
+    column = next((key for key, name in MEASURES.items() if name == measured.measure), None)
+    known = [n for name, n in PAPER if name == measured.joint and column in PAPER[name, n]]
+    if not known or not measured.method.startswith("appended"):
+        return measured
     nearest = min(known, key=lambda n: abs(n - train_images))
-    value, sd = PAPER[joint, nearest][measure]
-    return {"paper": value, "paper_sd": sd, "source": f"paper's, on 3DPW, {nearest} training images"}
-
-
-def table(measured: Iterable[Measured]) -> pd.DataFrame:
-    """The numbers as a person reads them, in percent: rows are measures, columns methods and the paper."""
-    ours, paper = {}, {}
-    for one in measured:
-        row = (one.joint, one.measure)
-        ours.setdefault(row, {})[one.method] = _text(one.value, one.sd, one.interval)
-        if one.paper is not None:
-            images = one.source.split(", ")[-1].replace("training ", "")
-            paper[row] = {"paper's, on 3DPW": f"{_text(one.paper, one.paper_sd)}, {images}"}
-    columns = [pd.DataFrame.from_dict(cells, orient="index") for cells in (ours, paper) if cells]
-    return pd.concat(columns, axis=1).fillna("").rename_axis(["joint", "%"])
-
-
-def beside_paper(measured: Iterable[Measured]) -> pd.DataFrame:
-    """Ours, the paper's and the difference, for the numbers that the paper has."""
-    columns = ("joint", "measure", "ours", "paper's", "difference", "source")
-    rows = [
-        (one.joint, one.measure, one.value, one.paper, one.value - one.paper, one.source)
-        for one in measured
-        if one.paper is not None
-    ]
-    return pd.DataFrame(rows, columns=columns).round(2)
-
-
-def _text(value: float | None, sd: float | None, interval: tuple[float, float] | None = None) -> str:
-    if value is None:
-        return "no cases"
-    spread = "" if sd is None else f" ± {sd:.1f}"
-    bounds = "" if interval is None else f" [{interval[0]:.0f}, {interval[1]:.0f}]"
-    return f"{value:.1f}{spread}{bounds}"
+    value, sd = PAPER[measured.joint, nearest][column]
+    source = f"paper's, on 3DPW, {nearest} training images"
+    return replace(measured, paper=value, paper_sd=sd, source=source)

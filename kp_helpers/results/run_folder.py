@@ -120,6 +120,10 @@ class RunFolder:
         writer.writerows(_prediction_row(row) for row in rows)
         write_file(self.file("predictions.csv"), table.getvalue())
 
+    def table(self, name: str, rows) -> None:
+        """`<name>.csv` of a pandas table, without its index."""
+        write_file(self.file(f"{name}.csv"), rows.to_csv(index=False, lineterminator="\n"))
+
     def figure(self, name: str, figure) -> None:
         """`figures/<name>.png` of a matplotlib figure; equal pictures are equal files."""
         picture = io.BytesIO()

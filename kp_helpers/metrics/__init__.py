@@ -1,0 +1,60 @@
+"""How near a prediction is to its joint: tolerance, meaningful direction, PCK, OKS, error, mirror misses.
+
+Positions are (x, y) in pixels of the frame, (..., 2). A measure gives one value a prediction; `mean` then
+leaves out what is not visible and says how many were counted. `stable_keypoints` holds the five evaluation
+methods of the published base stage, on points in [0,1].
+"""
+
+from kp_helpers.metrics import stable_keypoints
+from kp_helpers.metrics.lengths import (
+    box_area,
+    box_side,
+    distance,
+    head_box,
+    head_size,
+    long_side,
+    torso_length,
+)
+from kp_helpers.metrics.normalised import auc, normalised_error, pck
+from kp_helpers.metrics.score import Score, macro_mean, mean
+from kp_helpers.metrics.similarity import SIGMAS, oks, sigma
+from kp_helpers.metrics.tolerance import (
+    DISC,
+    LIMB_ENDS,
+    SECTOR,
+    in_direction,
+    mirror_confusion,
+    mirrored,
+    off_axis,
+    within,
+    within_pixels,
+)
+
+__all__ = [
+    "DISC",
+    "LIMB_ENDS",
+    "SECTOR",
+    "SIGMAS",
+    "Score",
+    "auc",
+    "box_area",
+    "box_side",
+    "distance",
+    "head_box",
+    "head_size",
+    "in_direction",
+    "long_side",
+    "macro_mean",
+    "mean",
+    "mirror_confusion",
+    "mirrored",
+    "normalised_error",
+    "off_axis",
+    "oks",
+    "pck",
+    "sigma",
+    "stable_keypoints",
+    "torso_length",
+    "within",
+    "within_pixels",
+]
