@@ -110,12 +110,14 @@ def frame_square(
     framing: str = "person",
     box: tuple[float, float, float, float] | None = None,
     margin: float = 0.1,
+    shift: tuple[float, float] = (0.0, 0.0),
 ) -> Square:
     """The square of a frame that the model is shown.
 
     frame_size: (width, height) in pixels. framing: "person", a square round the middle of `box` (x0, y0, x1,
-    y1 in pixels), its side the box's longer side plus `margin` of it at either end; "letterbox", the whole
-    frame with black bars; "squash", the whole frame with its sides made equal.
+    y1 in pixels), its side the box's longer side plus `margin` of it at either end, its middle moved by
+    `shift` (x, y) margins, so that from -1 to 1 the box stays inside; "letterbox", the whole frame with black
+    bars; "squash", the whole frame with its sides made equal.
     """
     width, height = frame_size
     if framing == "squash":
@@ -128,8 +130,10 @@ def frame_square(
         raise ValueError(
             f"framing 'person': box is {box}, expected finite (x0, y0, x1, y1) with x0 < x1, y0 < y1"
         )
-    side = max(box[2] - box[0], box[3] - box[1]) * (1 + 2 * margin)
-    return _square_round((box[0] + box[2]) / 2, (box[1] + box[3]) / 2, side)
+    longer = max(box[2] - box[0], box[3] - box[1])
+    x, y = ((low + high) / 2 for low, high in zip(box[:2], box[2:], strict=True))
+    room = margin * longer
+    return _square_round(x + room * shift[0], y + room * shift[1], longer + 2 * room)
 
 
 def _square_round(x: float, y: float, side: float) -> Square:

@@ -67,6 +67,17 @@ def test_frame_to_square_and_back_is_exact(framing):
     assert torch.allclose(square.to_frame(square.to_square(points)), points, rtol=0, atol=1e-9)
 
 
+def test_a_shift_moves_the_square_by_margins_and_keeps_the_box_inside():
+    box = (100, 200, 200, 600)
+    plain = geometry.frame_square((1920, 1080), "person", box, margin=0.1)
+    moved = geometry.frame_square((1920, 1080), "person", box, margin=0.1, shift=(1.0, -0.5))
+    assert (moved.x - plain.x, moved.y - plain.y, moved.width) == pytest.approx((40, -20, plain.width))
+    for shift in ((1, 1), (-1, -1), (1, -1)):
+        square = geometry.frame_square((1920, 1080), "person", box, margin=0.1, shift=shift)
+        corners = square.to_square([box[:2], box[2:]])
+        assert corners.min() >= -1e-12 and corners.max() <= 1 + 1e-12
+
+
 def test_framings_by_hand():
     person = geometry.frame_square((1920, 1080), "person", (100, 200, 200, 600), margin=0.1)
     assert (person.x, person.y, person.width, person.height) == (150 - 240, 400 - 240, 480, 480)

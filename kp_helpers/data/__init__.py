@@ -1,8 +1,21 @@
-"""Data sets as sequences of `KeypointSample`: `ThreeDPW` reads 3DPW and what is exported in its layout."""
+"""Data sets as sequences of `KeypointSample`: 3DPW, what is exported in its layout, folders of pictures."""
 
+from kp_helpers.data.coco import write_coco
 from kp_helpers.data.draw import draw, split
 from kp_helpers.data.errors import DataError
-from kp_helpers.data.sample import KeypointSample
+from kp_helpers.data.folder import ImageFolder
+from kp_helpers.data.label_table import write_table
+from kp_helpers.data.sample import KeypointSample, Samples
 from kp_helpers.data.threedpw import ThreeDPW
 
-__all__ = ["DataError", "KeypointSample", "ThreeDPW", "draw", "split"]
+__all__ = [
+    "DataError",
+    "ImageFolder",
+    "KeypointSample",
+    "Samples",
+    "ThreeDPW",
+    "draw",
+    "split",
+    "write_coco",
+    "write_table",
+]

@@ -34,24 +34,30 @@ _PLAIN = (str, bytes, bytearray, int, float, bool, type(None))
 
 
 def load(path: str | Path):
-    """The content of a pickle: dicts with str keys, lists, tuples, text, bytes, numbers, None and arrays.
-
-    8-bit strings of Python 2 are read as latin1. Raises DataError for anything else, for damage, and beyond
-    the bounds on size, steps and depth that keep memory and time small.
-    """
+    """The content of a pickle file, see `loads`; DataError too where the file is missing or too large."""
     path = Path(path)
     try:
         size = path.stat().st_size
         if size > LARGEST_FILE:
-            raise Refused(f"{size} bytes, expected at most {LARGEST_FILE}")
-        return _plain(_Machine(Buffers(2 * size)).run(path.read_bytes()), {}, 0)
+            raise DataError(f"{path}: {size} bytes, expected at most {LARGEST_FILE}")
+        return loads(path.read_bytes(), path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def loads(data: bytes, name: str | Path):
+    """The content of a pickle: dicts with str keys, lists, tuples, text, bytes, numbers, None and arrays.
+
+    8-bit strings of Python 2 are read as latin1. Raises DataError, which says `name`, for anything else, for
+    damage, and beyond the bounds on steps and depth that keep memory and time small.
+    """
+    try:
+        return _plain(_Machine(Buffers(2 * len(data))).run(data), {}, 0)
     except Refused as error:
-        raise DataError(f"{path}: {error}") from None
+        raise DataError(f"{name}: {error}") from None
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         reason = f"{type(error).__name__}: {str(error)[:120]}"
-        raise DataError(f"{path}: damaged ({reason}), expected a pickle of plain values and arrays") from None
+        raise DataError(f"{name}: damaged ({reason}), expected a pickle of plain values and arrays") from None
 
 
 class _Machine:

@@ -11,23 +11,53 @@ from kp_helpers.data.safe_pickle import load
 _TRACKS = {"jointPositions": (72,), "poses2d": (3, 18), "campose_valid": ()}
 """Key -> shape of one frame of one person; each key holds a list with one array a person."""
 _ALSO_BY_PERSON = ("poses", "trans", "poses_60Hz", "trans_60Hz", "betas", "genders", "v_template_clothed")
+_BETAS = (10, 300)
+_GENDERS = ("f", "m")
+
+
+@dataclass(frozen=True)
+class Body:
+    """Who a track shows: gender "f" or "m", and the first ten of SMPL's shape numbers, (10,).
+
+    Each is None where the file does not tell.
+    """
+
+    gender: str | None
+    betas: np.ndarray | None
 
 
 @dataclass(frozen=True)
 class Track:
     """One person through a sequence of N frames.
 
-    pixels: (N, 24, 2) of SMPL's joints in the frame, NaN behind the camera or where unknown. camera_valid,
-    detected: (N,) bool, the two halves of the data set's own frame filter.
+    joints: (N, 24, 3) in metres, world axes. pixels: (N, 24, 2) of them in the frame, NaN behind the camera
+    or where unknown. detections: (N, 18, 3) of COCO-18's joints, x and y in pixels and a detector's
+    confidence, zeros where nothing was found. camera_valid, detected: (N,) bool, the two halves of the data
+    set's own frame filter.
     """
 
+    joints: np.ndarray
     pixels: np.ndarray
+    detections: np.ndarray
     camera_valid: np.ndarray
     detected: np.ndarray
+    body: Body
 
 
-def read_sequence(path: Path) -> list[Track]:
-    """The tracks of a sequence file, one a person; DataError where a key is missing or has a wrong shape."""
+@dataclass(frozen=True)
+class Recording:
+    """A sequence: its people's tracks, (N, 4, 4) cameras from world to camera, and (3, 3) intrinsics."""
+
+    tracks: list[Track]
+    cameras: np.ndarray
+    intrinsics: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.cameras)
+
+
+def read_sequence(path: Path) -> Recording:
+    """A sequence file; DataError where a key is missing or has a wrong shape."""
     content = load(path)
     if type(content) is not dict:
         raise DataError(f"{path}: holds a {type(content).__name__}, expected a dict as 3DPW's files are")
@@ -42,19 +72,30 @@ def read_sequence(path: Path) -> list[Track]:
     tracks = [_track(path, content, person, cameras, intrinsics) for person in range(people)]
     if not any(track.camera_valid.any() for track in tracks):
         raise DataError(f"{path}: campose_valid is false in every frame, expected frames with a known camera")
-    return tracks
+    return Recording(tracks, cameras, intrinsics)
+
+
+def in_camera(joints: np.ndarray, cameras: np.ndarray) -> np.ndarray:
+    """World points (N, J, 3) in the camera's axes, Xc = Xw R^T + t; cameras: (N, 4, 4) world to camera."""
+    return np.einsum("njc,ndc->njd", joints, cameras[:, :3, :3]) + cameras[:, None, :3, 3]
+
+
+def on_image(seen: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
+    """Pixels (N, J, 2) of points (N, J, 3) in the camera's axes: u = fx x / z + cx, v = fy y / z + cy.
+
+    As the data set's public loaders agree; no half pixel is added, and the sign of z is not looked at.
+    """
+    focal, centre = np.diagonal(intrinsics)[:2], intrinsics[:2, 2]
+    return seen[..., :2] / seen[..., 2:] * focal + centre
 
 
 def project(joints: np.ndarray, cameras: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
     """Pixels (N, J, 2) of world points (N, J, 3) in metres; NaN where a point is not in front of the camera.
 
-    cameras: (N, 4, 4) world to camera in OpenCV's axes; intrinsics: (3, 3). Xc = Xw R^T + t, then
-    u = fx x / z + cx and v = fy y / z + cy (as the data set's public loaders agree; no half pixel is added).
+    cameras: (N, 4, 4) world to camera in OpenCV's axes; intrinsics: (3, 3).
     """
-    seen = np.einsum("njc,ndc->njd", joints, cameras[:, :3, :3]) + cameras[:, None, :3, 3]
-    depth = np.where(seen[..., 2] > 0, seen[..., 2], np.nan)[..., None]
-    focal, centre = np.diagonal(intrinsics)[:2], intrinsics[:2, 2]
-    pixels = seen[..., :2] / depth * focal + centre
+    seen = in_camera(joints, cameras)
+    pixels = on_image(np.where(seen[..., 2:] > 0, seen, np.nan), intrinsics)
     return np.where(np.isfinite(pixels).all(-1, keepdims=True), pixels, np.nan)
 
 
@@ -83,10 +124,25 @@ def _track(path: Path, content: dict, person: int, cameras: np.ndarray, intrinsi
     with np.errstate(all="ignore"):  # values that are not finite end as joints that are not visible
         pixels = project(joints, cameras, intrinsics)
     return Track(
+        joints=joints,
         pixels=pixels,
+        detections=values["poses2d"].transpose(0, 2, 1),
         camera_valid=values["campose_valid"].astype(bool),
         detected=np.nan_to_num(np.abs(values["poses2d"])).mean(axis=(1, 2)) > 0,
+        body=_body(path, content, person),
     )
+
+
+def _body(path: Path, content: dict, person: int) -> Body:
+    gender = content["genders"][person] if "genders" in content else None
+    if gender is not None and (type(gender) is not str or gender not in _GENDERS):
+        raise DataError(f"{path}: genders[{person}] is {str(gender)[:40]!r}, expected 'f' or 'm'")
+    if "betas" not in content:
+        return Body(gender, None)
+    betas = _array(path, f"betas[{person}]", content["betas"][person], (None,))
+    if len(betas) not in _BETAS:
+        raise DataError(f"{path}: betas[{person}] has {len(betas)} numbers, expected 10 or 300")
+    return Body(gender, betas[:10])
 
 
 def _array(path: Path, key: str, value, shape: tuple) -> np.ndarray:

@@ -1,20 +1,20 @@
-"""3DPW, or anything exported in its layout: people in videos, with joints from SMPL bodies.
+"""3DPW, or anything exported in its layout: people in videos, with joints from SMPL bodies or a 2D detector.
 
 `imageFiles/<sequence>/image_00000.jpg` and `sequenceFiles/{train,validation,test}/<sequence>.pkl`. Frame f of
 a sequence is `image_{f:05d}.jpg`; `img_frame_ids` is something else (it counts the 60 Hz frames).
 """
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from kp_helpers.data.errors import DataError
-from kp_helpers.data.images import image_size
-from kp_helpers.data.sample import KeypointSample
-from kp_helpers.data.sequence_file import Track, read_sequence
+from kp_helpers.data.errors import DataError, known
+from kp_helpers.data.images import check_images, refuse_all
+from kp_helpers.data.projection_check import check_projection
+from kp_helpers.data.sample import UNKNOWN, KeypointSample, Samples, why_hidden
+from kp_helpers.data.sequence_file import Body, Recording, Track, read_sequence
 
 JOINTS = (
     *("pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2", "left_ankle"),
@@ -23,94 +23,149 @@ JOINTS = (
     *("left_hand", "right_hand"),
 )
 """SMPL's 24 joints in order: the feet are the base of the toes, the head lies inside the skull."""
+DETECTED = (
+    *("nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow"),
+    *("left_wrist", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle"),
+    *("right_eye", "left_eye", "right_ear", "left_ear"),
+)
+"""COCO's 18 joints in the order of `poses2d`: no foot and no top of the head."""
+SOURCES = {"smpl": JOINTS, "detections": DETECTED}
 SPLITS = ("train", "validation", "test")
+BEHIND, UNDETECTED = "behind the camera", "not detected"
 
 
 @dataclass(frozen=True)
-class _Place:
-    """Where a sample is found: a person's track and a frame of it."""
+class _Labelled:
+    """One person's labels through a sequence: points (N, J, 2) of the source, whether they count (N, J),
+    boxes (N, 4) of the whole person, and the frames (F,) that are samples.
+    """
 
     sequence: str
     person: int
-    frame: int
-    track: Track
     frame_size: tuple[int, int]
+    points: np.ndarray
+    visible: np.ndarray
+    boxes: np.ndarray
+    frames: np.ndarray
 
 
-class ThreeDPW(Sequence):
+class ThreeDPW(Samples):
     """The people of one split, one `KeypointSample` a person and frame, in a fixed order.
 
+    source: "smpl", projected joints by the names of `JOINTS`, visible in front of the camera and inside the
+    frame, since 3DPW does not know occlusion; or "detections", the file's 2D joints by the names of
+    `DETECTED`, visible where found. confidence: the detector's score below which a joint counts as not
+    found; published loaders cut at 0 to 0.5, and 0.3 is between. The box is that of the 24 projected joints
+    for both.
+
     A frame is left out where the data set's own filter says so (camera unknown, or no 2D detection) and where
-    the whole person is behind the camera; `left_out` counts them by reason. A joint is visible if it is in
-    front of the camera and inside the frame; 3DPW does not know occlusion. Raises DataError before anything
-    is measured, and lists every missing image at once.
+    the whole person is behind the camera. Raises DataError before anything is measured, with every problem of
+    the images at once; skip_damaged leaves frames out whose image is damaged, and counts them. check: whether
+    each file's projection is held against its detections; `fit` has the result by (sequence, person), see
+    `projection_check`. `bodies` has gender and shape by the same keys.
     """
 
     def __init__(
-        self, root: str | Path, split: str, joints: Sequence[str] = ("left_foot", "head", "left_elbow")
+        self,
+        root: str | Path,
+        split: str,
+        joints: Sequence[str] = ("left_foot", "head", "left_elbow"),
+        source: str = "smpl",
+        *,
+        confidence: float = 0.3,
+        skip_damaged: bool = False,
+        check: bool = True,
     ):
-        self.root, self.split, self.joints = Path(root), _known(split, SPLITS, "split"), tuple(joints)
-        for joint in self.joints:
-            _known(joint, JOINTS, "joint")
-        self.left_out = {"camera unknown": 0, "no detection": 0, "behind the camera": 0}
+        super().__init__()
+        self.root, self.split, self.joints = Path(root), known(split, SPLITS, "split"), tuple(joints)
+        self.source, self.confidence = known(source, tuple(SOURCES), "source"), confidence
+        if not 0 <= confidence <= 1:
+            raise DataError(f"confidence is {confidence}, expected 0 to 1 as the detector scores")
+        self._columns = [SOURCES[source].index(known(joint, SOURCES[source], "joint")) for joint in joints]
         self._images = _unpacked(self.root, "imageFiles")
         files = sorted((_unpacked(self.root, "sequenceFiles") / split).glob("[!.]*.pkl"))
         if not files:
             raise DataError(f"{self.root}: no .pkl in sequenceFiles/{split}")
-        tracks = {path.stem: read_sequence(path) for path in files}
-        _check_images(self._images, {name: len(found[0].pixels) for name, found in tracks.items()})
-        self._places = [place for name, found in tracks.items() for place in self._kept(name, found)]
+        self.left_out = dict.fromkeys(("camera unknown", "no detection", BEHIND, "damaged image"), 0)
+        self.fit: dict[tuple[str, int], float | None] = {}
+        self.bodies: dict[tuple[str, int], Body] = {}
+        self._labelled = self._read(files, skip_damaged, check)
+        self._places = [(person, int(frame)) for person in self._labelled for frame in person.frames]
 
     def __len__(self) -> int:
         return len(self._places)
 
-    def __getitem__(self, index):
-        if isinstance(index, slice):
-            return [self[i] for i in range(len(self))[index]]
-        return self._sample(self._places[index])
+    def _read(self, files: list[Path], skip_damaged: bool, check: bool) -> list[_Labelled]:
+        recordings = {}
+        for path in files:
+            recordings[path.stem] = recording = read_sequence(path)
+            for person, track in enumerate(recording.tracks):
+                self.bodies[path.stem, person] = track.body
+            if check:
+                fits = check_projection(path, recording)
+                self.fit |= {(path.stem, person): fit for person, fit in enumerate(fits)}
+        sizes, damaged = _check_images(self._images, recordings, skip_damaged)
+        return [
+            self._label(name, person, track, sizes[name], damaged[name])
+            for name, recording in recordings.items()
+            for person, track in enumerate(recording.tracks)
+        ]
 
-    def _kept(self, name: str, tracks: list[Track]) -> list[_Place]:
-        """The frames of a sequence that pass the filter; the others are counted."""
-        size = image_size(self._images / name / "image_00000.jpg")
-        places = []
-        for person, track in enumerate(tracks):
-            seen = np.isfinite(track.pixels).all(-1).any(-1)
-            reasons = np.select(
-                [~track.camera_valid, ~track.detected, ~seen],
-                ["camera unknown", "no detection", "behind the camera"],
-                "",
-            )
-            for reason in self.left_out:
-                self.left_out[reason] += int((reasons == reason).sum())
-            places += [
-                _Place(name, person, int(frame), track, size) for frame in np.flatnonzero(reasons == "")
-            ]
-        return places
+    def _label(
+        self, name: str, person: int, track: Track, size: tuple[int, int], damaged: list[int]
+    ) -> _Labelled:
+        """A track's labels, and those of its frames that pass the filter; the others are counted."""
+        points, why = _smpl(track, size) if self.source == "smpl" else _found(track, size, self.confidence)
+        seen = np.isfinite(track.pixels).all(-1)
+        lost = np.isin(np.arange(len(points)), damaged)
+        reasons = np.select(
+            [~track.camera_valid, ~track.detected, ~seen.any(-1), lost], list(self.left_out), ""
+        )
+        for reason in self.left_out:
+            self.left_out[reason] += int((reasons == reason).sum())
+        self._count(why[reasons == ""][:, self._columns])
+        low = np.where(seen[..., None], track.pixels, np.inf).min(axis=1)
+        high = np.where(seen[..., None], track.pixels, -np.inf).max(axis=1)
+        frames = np.flatnonzero(reasons == "")
+        return _Labelled(name, person, size, points, why == "", np.concatenate([low, high], axis=1), frames)
 
-    def _sample(self, place: _Place) -> KeypointSample:
-        pixels = place.track.pixels[place.frame]
-        skeleton = {name: (float(x), float(y)) for name, (x, y) in zip(JOINTS, pixels, strict=True)}
-        width, height = place.frame_size
+    def _sample(self, index: int) -> KeypointSample:
+        labelled, frame = self._places[index]
+        names, sequence = SOURCES[self.source], labelled.sequence
+        points = [(float(x), float(y)) for x, y in labelled.points[frame]]
         return KeypointSample(
-            name=f"{place.sequence}/{place.frame:05d}/{place.person}",
-            image_path=self._images / place.sequence / f"image_{place.frame:05d}.jpg",
-            frame_size=place.frame_size,
-            joints={name: skeleton[name] for name in self.joints},
-            visible={
-                name: 0 <= skeleton[name][0] < width and 0 <= skeleton[name][1] < height
-                for name in self.joints
-            },
-            box=(*map(float, np.nanmin(pixels, axis=0)), *map(float, np.nanmax(pixels, axis=0))),
-            skeleton=skeleton,
-            masks=self._masks(place),
-            sequence=place.sequence,
-            frame=place.frame,
-            person=place.person,
+            name=f"{sequence}/{frame:05d}/{labelled.person}",
+            image_path=self._images / sequence / f"image_{frame:05d}.jpg",
+            frame_size=labelled.frame_size,
+            joints={names[c]: points[c] for c in self._columns},
+            visible={names[c]: bool(labelled.visible[frame, c]) for c in self._columns},
+            box=tuple(labelled.boxes[frame].tolist()),
+            skeleton=dict(zip(names, points, strict=True)),
+            masks=self._masks(sequence, frame),
+            sequence=sequence,
+            frame=frame,
+            person=labelled.person,
         )
 
-    def _masks(self, place: _Place) -> Path | None:
-        path = self.root / "masks" / place.sequence / f"image_{place.frame:05d}.png"
+    def _masks(self, sequence: str, frame: int) -> Path | None:
+        path = self.root / "masks" / sequence / f"image_{frame:05d}.png"
         return path if path.is_file() else None
+
+
+def _smpl(track: Track, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Projected joints (N, 24, 2) and why (N, 24) each does not count."""
+    why = why_hidden(track.pixels, size)
+    behind = (why == UNKNOWN) & np.isfinite(track.joints).all(-1)
+    return track.pixels, np.where(behind, BEHIND, why)
+
+
+def _found(track: Track, size: tuple[int, int], confidence: float) -> tuple[np.ndarray, np.ndarray]:
+    """Detected joints (N, 18, 2), NaN where there is none, and why (N, 18) each does not count."""
+    score = track.detections[..., 2:]
+    missing = ~np.isnan(score) & ((score < confidence) | (score <= 0))
+    unknown = ~np.isfinite(track.detections).all(-1, keepdims=True)
+    points = np.where(missing | unknown, np.nan, track.detections[..., :2])
+    return points, np.where(missing[..., 0], UNDETECTED, why_hidden(points, size))
 
 
 def _unpacked(root: Path, name: str) -> Path:
@@ -121,23 +176,23 @@ def _unpacked(root: Path, name: str) -> Path:
     raise DataError(f"{root}: no folder {name}, expected 3DPW's layout with imageFiles and sequenceFiles")
 
 
-def _check_images(folder: Path, frames: dict[str, int]) -> None:
-    """Every frame of every sequence has its image and no image is left over, or all problems are named."""
-    problems = []
-    for sequence, count in frames.items():
-        expected = {f"image_{frame:05d}.jpg" for frame in range(count)}
-        found = {path.name for path in (folder / sequence).glob("image_*.jpg")}
-        problems += [f"{folder / sequence / name} is missing" for name in sorted(expected - found)]
+def _check_images(
+    folder: Path, recordings: dict[str, Recording], skip_damaged: bool
+) -> tuple[dict[str, tuple[int, int]], dict[str, list[int]]]:
+    """Frame size and damaged frames of every sequence, or all problems with the images are named."""
+    sizes, damaged, problems = {}, {}, []
+    for sequence, recording in recordings.items():
+        own, count = folder / sequence, len(recording)
+        found = set(own.glob("image_*.jpg"))
+        paths = [own / f"image_{frame:05d}.jpg" for frame in range(count)]
+        problems += [f"{path} is missing" for path in paths if path not in found]
         if len(found) > count:
-            problems.append(
-                f"{folder / sequence}: {len(found)} images, expected {count} as its .pkl has frames"
-            )
-    if problems:
-        raise DataError("\n".join([f"{len(problems)} problems with the images:", *problems]))
-
-
-def _known(name: str, names: Sequence[str], field: str) -> str:
-    if name not in names:
-        near = difflib.get_close_matches(str(name), names, 1, 0)[0]
-        raise DataError(f"{field} {name!r} is unknown, did you mean {near!r}? Known: {', '.join(names)}")
-    return name
+            problems.append(f"{own}: {len(found)} images, expected {count} as its .pkl has frames")
+        usable, wrong = check_images([p for p in paths if p in found], skip_damaged=skip_damaged)
+        sizes[sequence] = size = next(iter(usable.values()), (0, 0))
+        others = {path: other for path, other in usable.items() if other != size}
+        wrong += [f"{path}: is {other}, expected {size} as its sequence is" for path, other in others.items()]
+        damaged[sequence] = [frame for frame, path in enumerate(paths) if path not in usable]
+        problems += wrong
+    refuse_all(problems)
+    return sizes, damaged

@@ -1,6 +1,5 @@
 """The figures world on disk in 3DPW's own layout, with captions, masks and exact truth beside it."""
 
-import hashlib
 import json
 import os
 import pickle
@@ -13,6 +12,7 @@ import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
+from kp_helpers.data import manifest
 from kp_helpers.figures.captions import describe, facing
 from kp_helpers.figures.pictures import visible_pairs
 from kp_helpers.figures.render import Picture, render
@@ -60,30 +60,23 @@ def export(folder: Path, sequences: int = 60, frames: int = 30, seed: int = 0, w
     write = partial(_write_sequence, aside, frames, seed)
     with ProcessPoolExecutor(workers) as pool:
         names = list(tqdm(pool.map(write, jobs), total=len(jobs), desc="figures world", unit="sequence"))
-    manifest = {"world": "figures", "settings": settings, "sequences": names, "sha256": _hashes(aside)}
-    (aside / "manifest.json").write_text(json.dumps(manifest, indent=1))
+    written = manifest.write(aside, {"world": "figures", "settings": settings, "sequences": names})
     os.rename(aside, folder)
-    return manifest
+    return written
 
 
 def _finished(folder: Path, settings: dict) -> dict | None:
     """The manifest of a finished export with these settings; an error if the folder holds something else."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return None
-    path = folder / "manifest.json"
+    path = folder / manifest.NAME
     if not path.is_file():
-        raise FileExistsError(f"{folder}: exists and has no manifest.json, expected an empty or a new folder")
-    manifest = json.loads(path.read_text())
-    found = manifest.get("settings")
+        raise FileExistsError(f"{folder}: exists and has no {path.name}, expected an empty or a new folder")
+    written = json.loads(path.read_text())
+    found = written.get("settings")
     if found != settings:
         raise FileExistsError(f"{path}: holds an export with {found}, expected {settings}")
-    return manifest
-
-
-def _hashes(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file by its path within `folder`."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return written
 
 
 def _splits(sequences: int) -> list[str]:

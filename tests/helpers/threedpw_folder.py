@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+SMPL = (16, 18, 20, 1, 4, 7, 17, 19, 21, 2, 5, 8)
+COCO = (5, 6, 7, 11, 12, 13, 2, 3, 4, 8, 9, 10)
+"""Shoulder to ankle, left then right, in `jointPositions` and in `poses2d`."""
 INTRINSICS = np.array([[60.0, 0, 32], [0, 50.0, 24], [0, 0, 1]])
 
 
@@ -39,12 +42,21 @@ def python2_bytes(content) -> bytes:
 
 
 def sequence_content(name: str, frames: int = 3, people: int = 1, seed: int = 0) -> dict:
-    """Every key of a 3DPW sequence; people stand about 3 m in front of a camera that moves a little."""
+    """Every key of a 3DPW sequence; people stand about 3 m in front of a camera that moves a little.
+
+    Joints are a cloud of points, and detections lie within a pixel of them, save those of the face.
+    """
     rng = np.random.default_rng([seed, *name.encode()])
     cameras = np.tile(np.eye(4), (frames, 1, 1))
     cameras[:, 0, 3] = np.linspace(0, 0.1, frames)
     detections = np.concatenate([rng.uniform(5, 40, (frames, 2, 18)), np.ones((frames, 1, 18))], axis=1)
     joints = rng.normal((0, 0, 3), 0.3, (people, frames, 24, 3))
+    detected = [detections.copy() for _ in range(people)]
+    for person in range(people):
+        shown = joints[person][:, SMPL, :2] + cameras[:, None, :2, 3]
+        shown = shown / joints[person][:, SMPL, 2:] * (60, 50) + (32, 24)
+        offset = (detections[:, :2, COCO] - 22.5) / 35
+        detected[person][:, :2, COCO] = shown.transpose(0, 2, 1) + offset
     return {
         "sequence": name,
         "genders": ["m", "f"][:people],
@@ -57,12 +69,19 @@ def sequence_content(name: str, frames: int = 3, people: int = 1, seed: int = 0)
         "betas_clothed": [np.zeros(10) for _ in range(people)],
         "v_template_clothed": [np.zeros((5, 3)) for _ in range(people)],
         "texture_maps": [],
-        "poses2d": [detections.copy() for _ in range(people)],
+        "poses2d": detected,
         "jointPositions": [track.reshape(frames, 72) for track in joints],
         "cam_poses": cameras,
         "cam_intrinsics": INTRINSICS.copy(),
         "campose_valid": [np.ones(frames) for _ in range(people)],
     }
+
+
+def by_hand(content: dict, person: int, frame: int, number: int) -> tuple[float, float]:
+    """u = fx x / z + cx with the fixture's camera, which only moves sideways; number: the joint's."""
+    x, y, z = content["jointPositions"][person][frame].reshape(24, 3)[number]
+    x += content["cam_poses"][frame][0, 3]
+    return INTRINSICS[0, 0] * x / z + INTRINSICS[0, 2], INTRINSICS[1, 1] * y / z + INTRINSICS[1, 2]
 
 
 def write_sequence(root: Path, split: str, content: dict, size: tuple[int, int] = (64, 48)) -> Path:

@@ -1,0 +1,104 @@
+"""Data sets from the command line: `python -m kp_helpers.data --help`."""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from kp_helpers.data.errors import DataError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except (DataError, OSError) as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m kp_helpers.data", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    manifest = commands.add_parser("manifest", help="write DIR/manifest.json with the SHA-256 of every file")
+    manifest.add_argument("folder", type=Path, metavar="DIR")
+    manifest.set_defaults(run=_manifest)
+
+    verify = commands.add_parser("verify", help="list missing, changed and extra files; status 1 if any")
+    verify.add_argument("folder", type=Path, metavar="DIR")
+    verify.set_defaults(run=_verify)
+
+    unpack = commands.add_parser("unpack", help="unpack a zip or tar, whole and inside DIR or not at all")
+    unpack.add_argument("archive", type=Path, metavar="ARCHIVE")
+    unpack.add_argument("folder", type=Path, metavar="DIR")
+    unpack.set_defaults(run=_unpack)
+
+    index = commands.add_parser("index", help="index a folder of 3DPW: what is read and what is left out")
+    index.add_argument("folder", type=Path, metavar="DIR")
+    index.add_argument("--skip-damaged", action="store_true", help="leave out frames with a damaged image")
+    index.set_defaults(run=_index)
+
+    fuzz = commands.add_parser("fuzz", help="read thousands of damaged versions of a pickle")
+    fuzz.add_argument("file", type=Path, metavar="FILE")
+    fuzz.add_argument("--count", type=int, default=20_000, help="how many (20000)")
+    fuzz.add_argument("--seed", type=int, default=0, help="another seed damages otherwise (0)")
+    fuzz.set_defaults(run=_fuzz)
+    return parser
+
+
+def _manifest(options) -> int:
+    from kp_helpers.data import manifest
+
+    written = manifest.write(options.folder)
+    print(f"{options.folder / manifest.NAME}: {len(written['sha256'])} files")
+    return 0
+
+
+def _verify(options) -> int:
+    from kp_helpers.data import manifest
+
+    difference = manifest.verify(options.folder)
+    for kind in ("missing", "changed", "extra"):
+        for name in getattr(difference, kind):
+            print(f"{kind}: {name}")
+    print(f"{options.folder}: {'differs from its manifest' if difference else 'as its manifest says'}")
+    return 1 if difference else 0
+
+
+def _unpack(options) -> int:
+    from kp_helpers.data.archive import unpack
+
+    print(f"{options.folder}: {len(unpack(options.archive, options.folder))} files")
+    return 0
+
+
+def _index(options) -> int:
+    from kp_helpers.data.threedpw import SPLITS, ThreeDPW
+
+    for split in SPLITS:
+        start = time.perf_counter()
+        samples = ThreeDPW(options.folder, split, skip_damaged=options.skip_damaged)
+        print(f"{split}, {time.perf_counter() - start:.1f} s: {samples.summary()}")
+    return 0
+
+
+def _fuzz(options) -> int:
+    from kp_helpers.data.fuzz import fuzz
+
+    start = time.perf_counter()
+    outcomes = fuzz(options.file, options.count, options.seed)
+    seconds = time.perf_counter() - start
+    print(f"{'damage':<18}{'loaded':>8}{'refused':>9}{'failed':>8}")
+    for kind, outcome in outcomes.items():
+        print(f"{kind:<18}{outcome.loaded:>8}{outcome.refused:>9}{len(outcome.failures):>8}")
+    failures = [failure for outcome in outcomes.values() for failure in outcome.failures]
+    for failure in failures[:20]:
+        print(f"failed: {failure}", file=sys.stderr)
+    print(f"{options.count} in {seconds:.0f} s, seed {options.seed}, {len(failures)} failures")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""A folder of one's own pictures: with labels as COCO's JSON or as CSV, or without labels."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from kp_helpers.data.coco import read_coco
+from kp_helpers.data.errors import DataError
+from kp_helpers.data.label_table import read_table
+from kp_helpers.data.labelled_images import LabelledImages
+from kp_helpers.data.labels import Labels, extent
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+_READERS = {".json": read_coco, ".csv": read_table}
+
+
+class ImageFolder(LabelledImages):
+    """The people of a folder of images, one `KeypointSample` a person; without labels one an image.
+
+    labels: a .json (see `coco`) or .csv file (see `label_table`) whose image names are within `root`; joints:
+    names to be read, all that the file has where left out. The box is the file's, else the extent of the
+    person's labelled points, else the whole image. Without labels a rotation in the EXIF data is applied, as
+    nothing then refers to raw pixels; with labels it is refused. For the rest see `LabelledImages`.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        labels: str | Path | None = None,
+        joints: Sequence[str] | None = None,
+        *,
+        skip_damaged: bool = False,
+    ):
+        if not Path(root).is_dir():
+            raise DataError(f"{root}: no such folder of images")
+        names, found, left_out = _read(Path(labels)) if labels else ((), _unlabelled(Path(root)), {})
+        rotation = "refuse" if labels else "apply"
+        super().__init__(root, names, found, joints, skip_damaged=skip_damaged, rotation=rotation)
+        self.left_out = left_out | self.left_out
+
+
+def _read(path: Path) -> tuple[tuple[str, ...], list[Labels], dict[str, int]]:
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        raise DataError(f"{path}: labels of this kind are unknown, expected .json (COCO) or .csv")
+    names, found, left_out = reader(path)
+    if not found:
+        raise DataError(f"{path}: holds no labelled keypoints")
+    boxed = [replace(own, box=own.box or extent(list(own.points.values()))) for own in found]
+    return names, boxed, left_out
+
+
+def _unlabelled(root: Path) -> list[Labels]:
+    """Every image below the folder in the order of its name; hidden files and macOS's own are no images."""
+    paths = (path.relative_to(root) for path in root.rglob("*") if path.is_file())
+    images = sorted(
+        path.as_posix()
+        for path in paths
+        if path.suffix.lower() in SUFFIXES and not any(p.startswith((".", "__MACOSX")) for p in path.parts)
+    )
+    if not images:
+        raise DataError(f"{root}: holds no images ({', '.join(SUFFIXES)})")
+    return [Labels(image, 0, {}) for image in images]
