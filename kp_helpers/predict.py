@@ -1,0 +1,108 @@
+"""Keypoints of a folder of pictures with a saved embedding: `python -m kp_helpers.predict --help`."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from tqdm.auto import tqdm
+
+from kp_helpers import diffusion as diffusion_module
+from kp_helpers import embeddings, evaluate, readout
+from kp_helpers.config import Protocol, Reading, TestTime
+from kp_helpers.data import ImageFolder, KeypointSample, write_coco, write_table
+from kp_helpers.data.sample import Point
+from kp_helpers.diffusion import Diffusion
+from kp_helpers.geometry import FRAMINGS
+from kp_helpers.readout import Appended
+
+WRITERS = {".csv": write_table, ".json": write_coco}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run from the command line; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        _run(options)
+    except (OSError, ValueError, MemoryError) as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def predict(
+    diffusion: Diffusion, embedding: Path, samples: Sequence[KeypointSample], views: int, protocol: Protocol
+) -> list[dict[str, Point]]:
+    """Of each sample its keypoints, name -> (x, y) in pixels of the frame.
+
+    embedding: a file of notebook 03, with the one joint that its tokens were appended for, or of notebook 02,
+    with `keypoint_0` and so on. The noise level, layers and map size are those it was learned with. views: 1
+    reads the plain picture, more average that many random views of it. protocol: its framing is used.
+    """
+    names, points_of = _reader(diffusion, embedding, views)
+    found = []
+    for sample in tqdm(samples, desc="pictures", unit="picture"):
+        framed = evaluate.framed([sample], diffusion.image_size, protocol)
+        (square,), (points,) = framed.squares, points_of(framed.images)
+        places = (tuple(square.to_frame(point).tolist()) for point in points.double().cpu())
+        found.append(dict(zip(names, places, strict=True)))
+    return found
+
+
+def _reader(diffusion: Diffusion, path: Path, views: int) -> tuple[list[str], Callable]:
+    """Names of the keypoints of a saved embedding, and the function images (1, 3, S, S) -> (1, K, 2)."""
+    width, fingerprint = diffusion.context_width, diffusion.fingerprint
+    tensors, about = embeddings.load(path, fingerprint=fingerprint, width=width)
+    learned = about["settings"]
+    reading = Reading(**{**learned["reading"], "timestep": about["timestep"], "layers": about["layers"]})
+    settings = TestTime(views=views, reading=reading)
+    if "appended" in tensors:
+        how = {"readout": learned["readout"], "mode": learned["mode"], "best": about.get("best")}
+        appended = Appended(tensors["base"], tensors["appended"], **how)
+        return [about["joint"]], lambda images: readout.read_keypoints(
+            readout.read_appended(diffusion, appended, images, settings)[:, None], settings
+        )
+    if "selected_tokens" not in tensors:
+        raise embeddings.EmbeddingError(
+            f"{path}: holds {', '.join(sorted(tensors))}, expected appended or selected_tokens beside base"
+        )
+    tokens, base = tensors["selected_tokens"], tensors["base"].to(diffusion.device)
+    names = [f"keypoint_{number}" for number in range(len(tokens))]
+    return names, lambda images: readout.read_keypoints(
+        readout.read_maps(diffusion, base, images, settings, tokens), settings
+    )
+
+
+def _run(options) -> None:
+    if options.out.suffix not in WRITERS:
+        raise ValueError(f"{options.out}: ends in {options.out.suffix!r}, expected .csv or .json (COCO)")
+    if options.out.exists() and not options.overwrite:
+        raise ValueError(f"{options.out} is there already; --overwrite replaces it")
+    samples = ImageFolder(options.images, options.labels, skip_damaged=options.skip_damaged)
+    diffusion = diffusion_module.load(options.model, options.device)
+    protocol = Protocol(framing=options.framing, jitter=0.0)
+    points = predict(diffusion, options.embedding, samples, options.views, protocol)
+    WRITERS[options.out.suffix](options.out, samples, points, options.images)
+    left_out = ", ".join(f"{count} {reason}" for reason, count in samples.left_out.items() if count)
+    print(f"{options.out}: {len(samples)} pictures" + (f"; left out: {left_out}" if left_out else ""))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m kp_helpers.predict", description=__doc__)
+    parser.add_argument("embedding", type=Path, metavar="EMBEDDING", help="embedding.safetensors of a run")
+    parser.add_argument("images", type=Path, metavar="FOLDER", help="pictures, in folders below it too")
+    parser.add_argument("out", type=Path, metavar="OUT", help="a .csv, or .json in COCO's layout")
+    parser.add_argument("--model", default="figures", help="folder or hub id it was learned on (figures)")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or mps (cpu)")
+    parser.add_argument("--views", type=int, default=1, help="random views to average, 1: the picture (1)")
+    parser.add_argument("--framing", choices=FRAMINGS, default="letterbox", help="what is seen (letterbox)")
+    parser.add_argument("--labels", type=Path, help="COCO .json or .csv with the people's boxes, for person")
+    parser.add_argument(
+        "--skip-damaged", action="store_true", help="leave damaged pictures out and count them"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace OUT")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""Keypoints of a folder with a saved embedding, against the same reading done by hand."""
+
+import csv
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from kp_helpers import embeddings, optimize, predict, readout
+from kp_helpers.config import AppendedStage, BaseStage, Reading, TestTime
+from kp_helpers.data import ImageFolder
+from kp_helpers.data.images import read_image
+
+READING = Reading(map_size=16, timestep=20)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Two pictures of the model's size, so that the letterbox changes nothing."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for name in ("a.png", "b.png"):
+        Image.fromarray(rng.integers(0, 255, (128, 128, 3), dtype=np.uint8)).save(folder / name)
+    return folder
+
+
+@pytest.fixture
+def saved(tiny_sd, tmp_path):
+    """Files of an appended joint, and of selected base tokens."""
+    generator = torch.Generator().manual_seed(1)
+    base, tokens = (3 * torch.randn(n, tiny_sd.context_width, generator=generator) for n in (6, 2))
+    stage, first = AppendedStage(mode="readout", readout="best", reading=READING), BaseStage(reading=READING)
+    about = {**optimize.metadata(tiny_sd, stage), "joint": "left_foot", "best": 1}
+    joint = embeddings.save(tmp_path / "joint.safetensors", {"base": base, "appended": tokens}, about)
+    chosen = {"base": base, "selected_tokens": torch.tensor([4, 0])}
+    several = embeddings.save(tmp_path / "base.safetensors", chosen, optimize.metadata(tiny_sd, first))
+    return base, tokens, joint, several
+
+
+def _run(saved, pictures, out, tiny_sd_folder, *more):
+    return predict.main([str(saved), str(pictures), str(out), "--model", str(tiny_sd_folder), *more])
+
+
+def test_a_joint_is_found_where_its_own_map_has_its_maximum(
+    saved, pictures, tmp_path, tiny_sd, tiny_sd_folder
+):
+    base, tokens, joint, _ = saved
+    assert _run(joint, pictures, tmp_path / "out.csv", tiny_sd_folder) == 0
+    rows = list(csv.DictReader((tmp_path / "out.csv").open()))
+    assert [(row["image"], row["keypoint"]) for row in rows] == [
+        ("a.png", "left_foot"),
+        ("b.png", "left_foot"),
+    ]
+    appended = readout.Appended(base, tokens, "best", 1, "readout")
+    for row in rows:
+        image = read_image(pictures / row["image"])[None]
+        maps = readout.read_appended(tiny_sd, appended, image, TestTime(reading=READING))[0]
+        place = maps.flatten().argmax().item()
+        pixels = [(n + 0.5) * 128 / 512 for n in (place % 512, place // 512)]
+        assert [float(row["x"]), float(row["y"])] == pytest.approx(pixels, abs=1e-6)
+
+
+def test_selected_tokens_go_out_as_coco(saved, pictures, tmp_path, tiny_sd_folder):
+    out = tmp_path / "out.json"
+    assert _run(saved[3], pictures, out, tiny_sd_folder, "--views", "2") == 0
+    assert json.loads(out.read_text())["categories"][0]["keypoints"] == ["keypoint_0", "keypoint_1"]
+    assert all(ImageFolder(pictures, out)[0].visible.values())
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"out": "out.txt"}, r"out.txt: ends in '.txt', expected .csv or .json"),
+        ({"out": "there.csv"}, r"there.csv is there already; --overwrite replaces it"),
+        ({"pictures": "nowhere"}, r"nowhere: no such folder of images"),
+        ({"saved": "none.safetensors"}, r"none.safetensors: no such file"),
+        (
+            {"saved": "bare.safetensors"},
+            r"bare.safetensors: holds base, expected appended or selected_tokens",
+        ),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_sentence(
+    change, sentence, saved, pictures, tmp_path, tiny_sd, tiny_sd_folder, capsys
+):
+    (tmp_path / "there.csv").write_text("kept")
+    about = optimize.metadata(tiny_sd, BaseStage(reading=READING))
+    embeddings.save(tmp_path / "bare.safetensors", {"base": saved[0]}, about)
+    places = {"saved": saved[2].name, "pictures": "pictures", "out": "out.csv"} | change
+    assert _run(*(tmp_path / name for name in places.values()), tiny_sd_folder) == 1
+    assert re.search(sentence, capsys.readouterr().err)
+    assert (tmp_path / "there.csv").read_text() == "kept"
