@@ -12,7 +12,7 @@ MORE := $(if $(MODEL),model="$(MODEL)") $(if $(DATA),data="$(DATA)") $(if $(SEED
 SNAKEMAKE := $(BIN)/snakemake --profile profiles/local --cores $(CORES)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce test lab train-figures lint format clean
+.PHONY: help setup reproduce test test-kernels lab train-figures lint format clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -38,6 +38,10 @@ reproduce: $(STAMP)  ## the main job: world, notebooks, results/index.html
 
 test: $(STAMP)  ## the tests
 	$(BIN)/python -m pytest -q
+
+test-kernels: $(STAMP)  ## the CUDA kernels in Triton's interpreter; installs the extra `cuda`, 1 GB
+	$(BIN)/python -m pip install --quiet -c requirements.lock -e ".[dev,cuda]"
+	TRITON_INTERPRET=1 $(BIN)/python -m pytest -q tests/test_attention_kernels.py
 
 lab: $(STAMP)  ## JupyterLab on the notebooks, on this machine only
 	$(BIN)/jupyter lab --ip=127.0.0.1 notebooks

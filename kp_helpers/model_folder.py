@@ -1,7 +1,7 @@
 """A model folder on disk: find it, fetch it, check it, before anything in it is used.
 
-A folder is a diffusers pipeline folder of Stable Diffusion's kind. Nothing in it is trusted: only safetensors
-weights and JSON settings are read, and what asks for code is refused.
+A folder is a diffusers pipeline folder of Stable Diffusion 1, 2 or XL. Nothing in it is trusted: only
+safetensors weights and JSON settings are read, and what asks for code is refused.
 """
 
 import difflib
@@ -19,22 +19,32 @@ CONFIGS = {
     "text_encoder": "config.json",
     "scheduler": "scheduler_config.json",
     "tokenizer": "tokenizer_config.json",
+    "text_encoder_2": "config.json",
+    "tokenizer_2": "tokenizer_config.json",
 }
 WEIGHTS = {
     "unet": "diffusion_pytorch_model.safetensors",
     "vae": "diffusion_pytorch_model.safetensors",
     "text_encoder": "model.safetensors",
+    "text_encoder_2": "model.safetensors",
 }
 KINDS = {
     "unet": ("diffusers", "UNet2DConditionModel"),
     "vae": ("diffusers", "AutoencoderKL"),
     "text_encoder": ("transformers", "CLIPTextModel"),
+    "text_encoder_2": ("transformers", "CLIPTextModelWithProjection"),
 }
+_ONE_ENCODER = ("unet", "vae", "text_encoder", "scheduler", "tokenizer")
+PIPELINES = {
+    "StableDiffusionPipeline": _ONE_ENCODER,
+    "StableDiffusionXLPipeline": (*_ONE_ENCODER, "text_encoder_2", "tokenizer_2"),
+}
+INDEX = "model_index.json"
 CODE_KEYS = ("auto_map", "trust_remote_code", "custom_pipeline")
 HUB_ID = re.compile(r"(?P<repo>\w[\w.-]*/[\w.-]+)(@(?P<revision>[\w./-]+))?")
-FETCHED = ["model_index.json", "keypoint_kit.json", "tokenizer/*.json", "tokenizer/*.txt"] + [
-    f"{part}/{name}" for files in (CONFIGS, WEIGHTS) for part, name in files.items()
-]
+FETCHED = [INDEX, "keypoint_kit.json"]
+FETCHED += [f"{part}/*.{ending}" for part in ("tokenizer", "tokenizer_2") for ending in ("json", "txt")]
+FETCHED += [f"{part}/{name}" for files in (CONFIGS, WEIGHTS) for part, name in files.items()]
 
 
 class ModelError(ValueError):
@@ -68,19 +78,21 @@ def _from_hub(repo: str, revision: str | None) -> tuple[Path, str]:
 
 
 def check(folder: Path, known: dict[str, set[str]]) -> dict[str, dict]:
-    """The settings of the five components, after index, files and keys have been checked.
+    """The settings of the components that the pipeline has, and of the index under `INDEX`, after index,
+    files and keys have been checked.
 
     known: for some components the settings that exist; a key beside them is an error that names the nearest.
     """
-    _check_index(folder / "model_index.json")
+    index = _checked_index(folder / INDEX)
+    parts = PIPELINES[index["_class_name"]]
     for path in sorted(folder.rglob("*.py")):
         raise ModelError(f"{path}: the model folder brings code, expected weights and settings only")
-    for part, name in WEIGHTS.items():
-        _check_weights_file(folder / part / name)
-    configs = {part: _config(folder / part / name) for part, name in CONFIGS.items()}
+    for part in [part for part in WEIGHTS if part in parts]:
+        _check_weights_file(folder / part / WEIGHTS[part])
+    configs = {part: _config(folder / part / CONFIGS[part]) for part in parts}
     for part, keys in known.items():
         _check_keys(folder / part / CONFIGS[part], configs[part], keys)
-    return configs
+    return configs | {INDEX: index}
 
 
 def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
@@ -112,13 +124,18 @@ def first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
-def _check_index(path: Path) -> None:
+def _checked_index(path: Path) -> dict:
     if not path.is_file():
         raise ModelError(f"{path}: missing, expected the index of a diffusers pipeline folder")
     index = _json(path)
-    for part, kind in KINDS.items():
-        if index.get(part) != list(kind):
+    pipeline = index.get("_class_name")
+    if pipeline not in list(PIPELINES):
+        raise ModelError(f"{path}: _class_name is {pipeline!r}, expected {' or '.join(PIPELINES)}")
+    for part in PIPELINES[pipeline]:
+        kind = KINDS.get(part)
+        if kind and index.get(part) != list(kind):
             raise ModelError(f"{path}: {part} is {index.get(part)!r}, expected {list(kind)}")
+    return index
 
 
 def _check_weights_file(path: Path) -> None:

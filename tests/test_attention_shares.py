@@ -70,3 +70,8 @@ def test_upsampling_is_bicubic_interpolation():
         pair = size if isinstance(size, tuple) else (size, size)
         expected = F.interpolate(coarse, size=pair, mode="bicubic", align_corners=False)
         assert torch.allclose(shares.upsample(coarse, size), expected, atol=1e-5)
+
+
+def test_a_token_named_twice_is_refused(coarse):
+    with pytest.raises(ValueError, match=r"tokens are \[1, 4, 1\], expected each of them once"):
+        shares.mean_shares(coarse, 8, None, [1, -1, 1])

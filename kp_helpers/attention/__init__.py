@@ -9,9 +9,10 @@ layer is never run.
 
 from kp_helpers.attention.layers import AttentionError, cross_attention_layers, readout_layers
 from kp_helpers.attention.maps import attention_maps, logits, maps_from_queries, rival_sums
-from kp_helpers.attention.unet_pass import Query, queries
+from kp_helpers.attention.unet_pass import PRECISIONS, Query, queries
 
 __all__ = [
+    "PRECISIONS",
     "AttentionError",
     "Query",
     "attention_maps",

@@ -18,6 +18,7 @@ def attention_maps(
     size: int | tuple[int, int] = 128,
     tokens: Sequence[int] | slice | torch.Tensor | None = None,
     precision: str = "float32",
+    pooled=None,
 ) -> torch.Tensor:
     """The maps of a context on noised latents, (B, N, size, size); over the N tokens they sum to 1 at each
     pixel.
@@ -26,10 +27,11 @@ def attention_maps(
     any height and width that the U-Net takes. context: (N, D), or (B, N, D). layers: names from
     `cross_attention_layers`, or None for `readout_layers`. size: of a side, or (height, width). tokens: those
     whose maps are wanted, (B, T, size, size); the others compete all the same. precision: "bfloat16" runs the
-    U-Net under autocast; queries, logits and maps are float32 always.
+    U-Net under autocast; queries, logits and maps are float32 always. pooled: SDXL's pooled captions (B, P),
+    from `Diffusion.pool_text`; zeros, as for an empty caption, unless given.
     The maps are differentiable in the context and in nothing else: the U-Net's weights take no gradient.
     """
-    asked = queries(unet, latents, timestep, context, layers=layers, precision=precision)
+    asked = queries(unet, latents, timestep, context, layers=layers, precision=precision, pooled=pooled)
     return maps_from_queries(unet, asked, context, size=size, tokens=tokens)
 
 

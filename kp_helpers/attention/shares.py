@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch.autograd.function import once_differentiable
 
+from kp_helpers.attention.layers import AttentionError
+
 ROWS_NUMBERS = 2**22
 """Numbers that the rows taken at a time may hold, over all heads and tokens of one image: 16 megabytes."""
 
@@ -27,7 +29,12 @@ def mean_shares(
     coarse: a layer's logits (B, heads, N, h, w) each, float32. rivals: a layer's log-sum-exp (B, heads, H, W)
     each of tokens that compete without being in `coarse`. Differentiable in `coarse`.
     """
-    return _MeanShares.apply(_pair(size), _kept(tokens, coarse[0]), rivals, *coarse)
+    kept, size = _kept(tokens, coarse[0]), _pair(size)
+    if (fused := _fused(coarse)) is not None:
+        every = torch.arange(coarse[0].shape[2], device=coarse[0].device)
+        matrices = [_matrices(logits, size) for logits in coarse]
+        return fused.MeanShares.apply(matrices, rivals, every[kept], *coarse)
+    return _MeanShares.apply(size, kept, rivals, *coarse)
 
 
 def upsample(coarse: torch.Tensor, size: int | tuple[int, int]) -> torch.Tensor:
@@ -37,6 +44,17 @@ def upsample(coarse: torch.Tensor, size: int | tuple[int, int]) -> torch.Tensor:
     """
     rows, columns = _matrices(coarse, _pair(size))
     return rows @ coarse @ columns.T
+
+
+def _fused(coarse: Sequence[torch.Tensor]):
+    """The module of the CUDA kernels; None where the logits, or a machine without Triton, cannot use it."""
+    if not coarse[0].is_cuda:
+        return None
+    try:
+        from kp_helpers.attention import fused
+    except ImportError:  # Triton is the extra `cuda`
+        return None
+    return fused if max(logits.shape[-1] for logits in coarse) <= fused.WIDEST else None
 
 
 class _MeanShares(torch.autograd.Function):
@@ -80,7 +98,10 @@ def _kept(tokens, coarse: torch.Tensor) -> slice | torch.Tensor:
     count = coarse.shape[2]
     if tokens is None or isinstance(tokens, slice):
         return slice(*(tokens or slice(None)).indices(count))
-    return torch.arange(count, device=coarse.device)[torch.as_tensor(tokens, device=coarse.device)]
+    kept = torch.arange(count, device=coarse.device)[torch.as_tensor(tokens, device=coarse.device)]
+    if len(kept.unique()) < len(kept):
+        raise AttentionError(f"tokens are {kept.tolist()}, expected each of them once")
+    return kept
 
 
 def _pulled(kept, count: int, grad: torch.Tensor) -> tuple[slice | torch.Tensor, torch.Tensor]:

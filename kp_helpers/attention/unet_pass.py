@@ -24,7 +24,9 @@ class Query:
     values: torch.Tensor
 
 
-def queries(unet, latents, timestep, context, *, layers=None, precision: str = "float32") -> list[Query]:
+def queries(
+    unet, latents, timestep, context, *, layers=None, precision: str = "float32", pooled=None
+) -> list[Query]:
     """The first half of `attention_maps`: run the U-Net under a context and keep the read-out layers'
     queries.
 
@@ -47,7 +49,7 @@ def queries(unet, latents, timestep, context, *, layers=None, precision: str = "
                 latents.to(unet.dtype).contiguous(memory_format=torch.channels_last),
                 timestep,
                 encoder_hidden_states=context.to(unet.dtype),
-                added_cond_kwargs=_added_conditions(unet, latents),
+                added_cond_kwargs=_added_conditions(unet, latents, pooled),
             )
         except _BehindLastLayerError:
             return found
@@ -125,17 +127,26 @@ def _height(latent_size: tuple[int, int], pixels: int) -> int:
     return height
 
 
-def _added_conditions(unet, latents: torch.Tensor) -> dict | None:
-    """What SDXL wants beside the context: no caption, and a whole picture of the latents' size, uncropped."""
-    if unet.config.addition_embed_type != "text_time":
+def _added_conditions(unet, latents: torch.Tensor, pooled: torch.Tensor | None) -> dict | None:
+    """What SDXL wants beside the context: the pooled captions, or zeros for none, and a whole picture of the
+    latents' size, uncropped.
+    """
+    kind = unet.config.addition_embed_type
+    if kind not in (None, "text_time"):
+        raise AttentionError(f"the U-Net wants {kind!r} beside the context, expected nothing or 'text_time'")
+    if kind is None and pooled is not None:
+        raise AttentionError("pooled was given, expected None for a U-Net without added conditioning")
+    if kind is None:
         return None
     height, width = (8 * side for side in latents.shape[-2:])
     sizes = (height, width, 0, 0, height, width)
     joined = unet.config.projection_class_embeddings_input_dim
-    pooled = joined - len(sizes) * unet.config.addition_time_embed_dim
+    shape = (len(latents), joined - len(sizes) * unet.config.addition_time_embed_dim)
+    if pooled is not None and pooled.shape != shape:
+        raise AttentionError(f"pooled has shape {tuple(pooled.shape)}, expected {shape}")
     like = {"dtype": unet.dtype, "device": latents.device}
     return {
-        "text_embeds": torch.zeros(len(latents), pooled, **like),
+        "text_embeds": torch.zeros(shape, **like) if pooled is None else pooled.to(**like),
         "time_ids": torch.tensor(sizes, **like).expand(len(latents), -1),
     }
 

@@ -1,117 +1,32 @@
-"""The frozen latent diffusion model: load it from a folder or the hub, image to latent, latent to noised
-latent.
+"""Load a model: Stable Diffusion 1, 2 or XL, or the figures model, from a checked folder.
 
-Each check while loading stands for a way in which it goes wrong silently otherwise: diffusers fills a missing
-tensor with random numbers, falls back to pickles, accepts NaN and ignores a misspelt setting.
+Each check stands for a way in which it goes wrong silently otherwise: diffusers fills a missing tensor with
+random numbers, falls back to pickles, accepts NaN and ignores a misspelt setting.
 """
 
 import inspect
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import diffusers
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 from transformers.utils import logging as transformers_logging
 
 from kp_helpers import model_folder
-from kp_helpers.model_folder import WEIGHTS, ModelError, first_line
+from kp_helpers.diffusion.model import Diffusion
+from kp_helpers.model_folder import CONFIGS, INDEX, WEIGHTS, ModelError, first_line
 
-FIGURES = Path(__file__).parent / "figures" / "model"
-NETWORKS = {"unet": UNet2DConditionModel, "vae": AutoencoderKL, "text_encoder": CLIPTextModel}
-
-
-@dataclass(frozen=True)
-class Diffusion:
-    """A frozen latent diffusion model.
-
-    unet, vae, tokenizer, text_encoder, scheduler: the components. name: how it was asked for. fingerprint:
-    SHA-256 of the U-Net's weights file. revision: the hub commit, None for a folder. default_timestep: the
-    noise level at which its attention is read best, from `keypoint_kit.json` in the folder; 0 where the
-    folder has none.
-    """
-
-    unet: torch.nn.Module
-    vae: torch.nn.Module
-    tokenizer: object
-    text_encoder: torch.nn.Module
-    scheduler: object
-    name: str
-    fingerprint: str
-    folder: Path
-    revision: str | None = None
-    default_timestep: int = 0
-
-    @property
-    def device(self) -> torch.device:
-        return self.unet.device
-
-    @property
-    def context_width(self) -> int:
-        """D, the width of a token embedding."""
-        return self.unet.config.cross_attention_dim
-
-    @property
-    def image_size(self) -> int:
-        """Side in pixels of the square image that the model was trained on."""
-        return self.unet.config.sample_size * self._pixels_per_latent
-
-    @property
-    def _pixels_per_latent(self) -> int:
-        return 2 ** (len(self.vae.config.block_out_channels) - 1)
-
-    @torch.no_grad()
-    def encode_image(self, images: torch.Tensor) -> torch.Tensor:
-        """Latents (B, 4, h, w) of images (B, 3, H, W) in [0,1]: the mean of VAE(2 x - 1) times its scaling
-        factor.
-        """
-        step = self._pixels_per_latent
-        if images.ndim != 4 or images.shape[1] != 3 or images.shape[2] % step or images.shape[3] % step:
-            found = tuple(images.shape)
-            raise ValueError(f"images have shape {found}, expected (B, 3, H, W), H and W multiples of {step}")
-        if not images.is_floating_point() or not (images.amin() >= -1e-4 and images.amax() <= 1 + 1e-4):
-            found = f"{images.dtype}, {float(images.amin()):.3g} to {float(images.amax()):.3g}"
-            raise ValueError(f"images hold {found}, expected floating point numbers in [0,1]")
-        images = images.to(self.vae.device, self.vae.dtype)
-        mean = self.vae.encode(2 * images - 1).latent_dist.mean
-        return mean * self.vae.config.scaling_factor
-
-    def add_noise(
-        self,
-        latents: torch.Tensor,
-        timestep: int,
-        generator: torch.Generator | None = None,
-        *,
-        noise: torch.Tensor | None = None,
-    ) -> torch.Tensor:
-        """z_t = sqrt(abar_t) z + sqrt(1 - abar_t) eps, of the latents' shape.
-
-        timestep: 0 to the scheduler's last. eps is `noise`, or drawn from the CPU `generator`, one of the
-        two.
-        """
-        if not 0 <= timestep < len(self.scheduler.alphas_cumprod):
-            last = len(self.scheduler.alphas_cumprod) - 1
-            raise ValueError(
-                f"timestep is {timestep}, expected 0 to {last}, the noise levels of {self.name!r}"
-            )
-        if (noise is None) == (generator is None):
-            raise ValueError("add_noise: expected either `generator` or `noise`, one of them and not both")
-        noise = torch.randn(latents.shape, generator=generator) if noise is None else noise
-        signal = float(self.scheduler.alphas_cumprod[timestep])
-        return signal**0.5 * latents + (1 - signal) ** 0.5 * noise.to(latents)
-
-    @torch.no_grad()
-    def encode_text(self, captions: list[str]) -> torch.Tensor:
-        """The text encoder's output for captions, (B, L, D), padded or cut to the tokenizer's length L."""
-        length = self.tokenizer.model_max_length
-        tokens = self.tokenizer(
-            captions, padding="max_length", max_length=length, truncation=True, return_tensors="pt"
-        )
-        return self.text_encoder(tokens.input_ids.to(self.text_encoder.device)).last_hidden_state
+FIGURES = Path(__file__).parents[1] / "figures" / "model"
+NETWORKS = {
+    "unet": UNet2DConditionModel,
+    "vae": AutoencoderKL,
+    "text_encoder": CLIPTextModel,
+    "text_encoder_2": CLIPTextModelWithProjection,
+}
 
 
 def load(model: str | Path, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Diffusion:
@@ -125,7 +40,7 @@ def load(model: str | Path, device: str = "cpu", dtype: torch.dtype = torch.floa
     device = _available(device)
     folder, revision = model_folder.locate(FIGURES if str(model) == "figures" else model)
     parts = _components(folder, dtype)
-    for part in NETWORKS:
+    for part in [part for part in NETWORKS if part in parts]:
         parts[part].requires_grad_(False).eval().to(device)
     return Diffusion(
         **parts,
@@ -149,17 +64,38 @@ def _available(device: str) -> str:
 
 
 def _components(folder: Path, dtype: torch.dtype) -> dict:
-    """The five components of a checked folder by name."""
+    """The components of a checked folder by name, and `zeros_when_empty`."""
     configs = model_folder.check(folder, _known_settings())
     for part in ("unet", "vae"):
         _check_shapes(folder, part)
-    parts = {part: _network(folder, part, dtype) for part in NETWORKS}
+    networks = [part for part in NETWORKS if part in configs]
+    parts = {part: _network(folder, part, _dtype(part, configs[part], dtype)) for part in networks}
+    _check_widths(folder, parts)
     try:
-        parts["tokenizer"] = CLIPTokenizer.from_pretrained(str(folder / "tokenizer"), local_files_only=True)
+        for part in configs:
+            if part.startswith("tokenizer"):
+                parts[part] = CLIPTokenizer.from_pretrained(str(folder / part), local_files_only=True)
         parts["scheduler"] = DDIMScheduler.from_config(configs["scheduler"])
     except Exception as error:  # the libraries raise many types; the folder is what has to be named
         raise ModelError(f"{folder}: tokenizer or scheduler cannot be built ({first_line(error)})") from error
-    return parts
+    zeros = configs[INDEX].get("force_zeros_for_empty_prompt", True)  # diffusers' own default for SDXL
+    return parts | {"zeros_when_empty": "text_encoder_2" in parts and zeros is True}
+
+
+def _dtype(part: str, config: dict, dtype: torch.dtype) -> torch.dtype:
+    """float32 for a VAE whose numbers float16 cannot hold, as SDXL's; else what was asked for."""
+    overflows = part == "vae" and config.get("force_upcast", True)
+    return torch.float32 if overflows and dtype == torch.float16 else dtype
+
+
+def _check_widths(folder: Path, parts: dict) -> None:
+    """What the text encoders give is as wide as what the U-Net takes."""
+    widths = {part: parts[part].config.hidden_size for part in parts if part.startswith("text_encoder")}
+    wanted = parts["unet"].config.cross_attention_dim
+    if sum(widths.values()) != wanted:
+        given = " and ".join(f"{width} of {part}" for part, width in widths.items())
+        path = folder / "unet" / CONFIGS["unet"]
+        raise ModelError(f"{path}: cross_attention_dim is {wanted}, expected the width {given}")
 
 
 def _known_settings() -> dict[str, set[str]]:
@@ -193,7 +129,7 @@ def _network(folder: Path, part: str, dtype: torch.dtype) -> torch.nn.Module:
     kind, path = NETWORKS[part], folder / part / WEIGHTS[part]
     model_folder.tensor_shapes(path)  # names the file if it is truncated
     options = {"use_safetensors": True, "local_files_only": True, "output_loading_info": True}
-    if kind is CLIPTextModel:
+    if part.startswith("text_encoder"):
         options |= {"dtype": dtype, "ignore_mismatched_sizes": True}  # reported below, with the shapes
     else:
         options |= {"torch_dtype": dtype}

@@ -1,0 +1,115 @@
+"""Time the attention modes against the plain formulation, in one run and in turn.
+
+Each case runs in a process of its own, so that its peak memory is its own; the plain formulation of a job
+runs just before the kit's modes of it.
+"""
+
+import argparse
+import json
+import platform
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+from tqdm.auto import tqdm
+
+from benchmarks import cases, measure, shapes
+from kp_helpers.files import replace_file
+
+DEVICES = ("cpu", "cuda")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run from the command line; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    if options.device == "cuda" and not torch.cuda.is_available():
+        print("--device cuda: no CUDA device here, expected one; its rows stay not measured", file=sys.stderr)
+        return 1
+    names = list(dict.fromkeys(case.name for case in cases.cases(options.shape, options.device)))
+    for name in options.only or ():
+        if name not in names:
+            print(f"--only {name!r} is no job, expected one of: {', '.join(names)}", file=sys.stderr)
+            return 1
+    content = run(options.shape, options.device, options.only or names)
+    replace_file(options.json, lambda partial: partial.write_text(json.dumps(content, indent=1) + "\n"))
+    return 0
+
+
+def run(shape: str, device: str, names: list[str]) -> dict:
+    """Facts of the machine and one row for each case of these names."""
+    rates = {precision: _rate(device, precision) for precision in ("float32", "bfloat16")}
+    rows: list[dict] = []
+    chosen = [(place, case) for place, case in enumerate(cases.cases(shape, device)) if case.name in names]
+    for place, case in tqdm(chosen, desc=f"{shape}, {device}"):
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:
+            rows.append(_row(case, alone.submit(_measured, shape, device, place).result(), rates, rows))
+        print(_line(rows[-1]), flush=True)
+    facts = {
+        "shape": shape,
+        "device": device,
+        "machine": _machine(device),
+        "threads": torch.get_num_threads(),
+    }
+    return {**facts, "torch": torch.__version__, "matrix_rate": rates, "rows": rows}
+
+
+def _measured(shape: str, device: str, place: int) -> measure.Cost:
+    """The cost of one case, in a process of its own."""
+    case = cases.cases(shape, device)[place]
+    return measure.cost(case.build(cases.Setup(shapes.load(shape, device))), device, case.repeats)
+
+
+def _row(case: cases.Case, cost: measure.Cost, rates: dict, before: list[dict]) -> dict:
+    """One row of the table; speedup and memory_ratio are the first row of the same name over this one."""
+    seconds = cost.seconds / case.share
+    first = next((row for row in before if row["name"] == case.name), None)
+    rate = cost.flops / cost.seconds / rates[case.precision] if rates[case.precision] else None
+    return {
+        "name": case.name,
+        "mode": case.mode,
+        "precision": case.precision,
+        "seconds": seconds,
+        "measured_share": case.share,
+        "speedup": first["seconds"] / seconds if first else 1.0,
+        "memory_ratio": first["peak_bytes"] / cost.peak_bytes if first else 1.0,
+        "rate_share": rate,
+        **{key: value for key, value in asdict(cost).items() if key != "seconds"},
+    }
+
+
+def _rate(device: str, precision: str) -> float | None:
+    """The measured matrix rate; none for bfloat16 on a CPU, where it is emulated."""
+    if device == "cpu" and precision == "bfloat16":
+        return None
+    return measure.matrix_rate(device, getattr(torch, precision))
+
+
+def _machine(device: str) -> str:
+    if device == "cuda":
+        return torch.cuda.get_device_name()
+    info = Path("/proc/cpuinfo")
+    names = [line.split(":")[1].strip() for line in info.read_text().splitlines() if "model name" in line]
+    return f"{len(names)} x {names[0]}" if names else platform.processor()
+
+
+def _line(row: dict) -> str:
+    return (
+        f"{row['name']}, {row['mode']}, {row['precision']}: {row['seconds']:.3g} s, "
+        f"{row['peak_bytes'] / 1e9:.2f} GB, {row['speedup']:.2f} x time, {row['memory_ratio']:.2f} x memory"
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.attention", description=__doc__)
+    parser.add_argument("--shape", choices=shapes.SHAPES, default="figures", help="whose U-Net (figures)")
+    parser.add_argument("--device", choices=DEVICES, default="cpu", help="where it runs (cpu)")
+    parser.add_argument("--only", action="append", metavar="NAME", help="one job alone, may be repeated")
+    parser.add_argument("--json", type=Path, required=True, metavar="FILE", help="where the rows go")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,182 @@
+"""What is timed: each case is a job of the method, in the plain formulation or in one of the kit's modes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+import torch.nn.functional as F
+
+from benchmarks import plain
+from kp_helpers import attention, geometry, heatmaps, losses, optimize, readout
+from kp_helpers.config import AppendedStage, Augmentation, Reading, TestTime
+from kp_helpers.diffusion import Diffusion
+
+BASE, APPENDED, CHOSEN, VIEWS = 500, 100, 10, 10
+MAP, READ = 128, 512
+THIRD_STAGE = {"steps": 100, "ratio": APPENDED / BASE, "images_per_step": 5, "augmentation_pool": 2}
+_LABELLED = 5
+_VIEW = torch.tensor([[[0.85, 0.1, 0.1], [-0.1, 0.85, -0.05]]])
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A model and inputs of its size: two noised latents, images, a random context of 500 tokens."""
+
+    model: Diffusion
+
+    @cached_property
+    def images(self) -> torch.Tensor:
+        side = self.model.image_size
+        return torch.rand(_LABELLED, 3, side, side, generator=torch.Generator().manual_seed(1))
+
+    @cached_property
+    def latents(self) -> torch.Tensor:
+        side = self.model.unet.config.sample_size
+        return torch.randn(2, 4, side, side, generator=torch.Generator().manual_seed(2)).to(self.model.device)
+
+    def context(self, tokens: int = BASE) -> torch.Tensor:
+        shape, generator = (tokens, self.model.context_width), torch.Generator().manual_seed(3)
+        return torch.randn(shape, generator=generator).to(self.model.device)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        return attention.readout_layers(self.model.unet)
+
+    @property
+    def timestep(self) -> int:
+        return self.model.default_timestep
+
+
+@dataclass(frozen=True)
+class Case:
+    """name: the job; cases of one name do the same. mode: "plain", "coupled" or "read-out". build(setup)
+    returns the function to time. repeats: timed runs after a first one, 0 times the first. share: of the job
+    that a run does; seconds are divided by it.
+    """
+
+    name: str
+    mode: str
+    precision: str
+    build: Callable[[Setup], Callable[[], object]]
+    repeats: int = 1
+    share: float = 1.0
+
+
+def step(mode: str, precision: str = "float32", encode: bool = False) -> Callable[[Setup], Callable]:
+    """One image and its transformed view, losses of ten tokens, forward and backward to the context.
+
+    encode: with the VAE; the plain formulation encodes both views, the kit keeps the plain one's latents.
+    """
+
+    def build(setup: Setup) -> Callable[[], None]:
+        view = geometry.warp(setup.images[:1], _VIEW)
+        both = torch.cat([setup.images[:1], view])
+
+        def run() -> None:
+            context, latents = setup.context().requires_grad_(True), setup.latents
+            if encode and mode == "plain":
+                latents = torch.cat([setup.model.encode_image(one[None]) for one in both])
+            elif encode:
+                latents = torch.cat([latents[:1], setup.model.encode_image(view)])
+            still, moved = _maps(setup, latents, context, mode, precision)
+            loss = losses.localization_loss(still[:CHOSEN], 2.0)
+            loss = loss + losses.equivariance_loss(still[:CHOSEN], moved[:CHOSEN], _VIEW.to(still))
+            loss.backward()
+
+        return run
+
+    return build
+
+
+def _maps(setup: Setup, latents, context, mode: str, precision: str) -> torch.Tensor:
+    unet, timestep = setup.model.unet, setup.timestep
+    if mode == "plain":
+        one_by_one = (
+            plain.attention_maps(unet, one[None], timestep, context, layers=setup.layers, size=MAP)
+            for one in latents
+        )
+        return torch.cat(list(one_by_one))
+    return attention.attention_maps(unet, latents, timestep, context, size=MAP, precision=precision)
+
+
+def third_stage(mode: str, steps: int = 100, **changes) -> Callable[[Setup], Callable]:
+    """The appended stage on five labelled images, of its 100 steps the first `steps`."""
+
+    def build(setup: Setup) -> Callable[[], None]:
+        settings = AppendedStage(**{**THIRD_STAGE, **changes, "mode": mode})
+        points = torch.full((_LABELLED, 2), 0.4)
+
+        def run() -> None:
+            stage = optimize.appended_stage(setup.model, setup.context(), setup.images, points, settings)
+            records = iter(stage)
+            for _ in range(steps):
+                next(records)
+
+        return run
+
+    return build
+
+
+def slider_step(setup: Setup) -> Callable[[], object]:
+    """One step of the read-out mode with 16 tokens at 32 x 32 on five images, its views kept already."""
+    reading = Reading(map_size=32)
+    changes = {"ratio": 16 / BASE, "reading": reading, "steps": 10**6, "augmentation_pool": 1}
+    settings = AppendedStage(**{**THIRD_STAGE, **changes, "mode": "readout"})
+    points = torch.full((_LABELLED, 2), 0.4)
+    records = iter(optimize.appended_stage(setup.model, setup.context(), setup.images, points, settings))
+    return lambda: next(records)
+
+
+def inference(mode: str) -> Callable[[Setup], Callable]:
+    """Ten keypoints of one image from ten random views of it, read at 512 x 512."""
+    settings = TestTime(views=VIEWS, read_size=READ, reading=Reading(map_size=MAP))
+
+    def build(setup: Setup) -> Callable[[], torch.Tensor]:
+        tokens, image = range(CHOSEN), setup.images[:1]
+        if mode == "plain":
+            return lambda: _plain_inference(setup, image, settings)
+        return lambda: readout.read_keypoints(
+            readout.read_maps(setup.model, setup.context(), image, settings, tokens), settings
+        )
+
+    return build
+
+
+@torch.no_grad()
+def _plain_inference(setup: Setup, image: torch.Tensor, settings: TestTime) -> torch.Tensor:
+    model, context, thetas, found = setup.model, setup.context(), [], []
+    for view in range(VIEWS):
+        theta = readout.random_view(Augmentation(), 0, "test view", view, 0)
+        latents = model.encode_image(geometry.warp(image, theta))
+        latents = model.add_noise(latents, setup.timestep, torch.Generator().manual_seed(view))
+        maps = plain.attention_maps(
+            model.unet, latents, setup.timestep, context, layers=setup.layers, size=MAP
+        )
+        found.append(F.interpolate(maps[:, :CHOSEN], size=(READ, READ), mode="bilinear"))
+        thetas.append(theta)
+    averaged = heatmaps.average_views(torch.cat(found), torch.cat(thetas).to(found[0]))
+    return readout.read_keypoints(averaged, settings)
+
+
+def cases(shape: str, device: str) -> list[Case]:
+    """All cases of a shape, those of one name beside one another; a long job is timed on its first run."""
+    long = shape == "sd15" and device == "cpu"
+    few = 0 if long else 2
+    coupled_steps = 1 if long else 10
+    share = coupled_steps / THIRD_STAGE["steps"]
+    found = [
+        Case("step", "plain", "float32", step("plain"), 1 if long else 5),
+        Case("step", "coupled", "float32", step("coupled"), 2 if long else 5),
+        Case("step", "coupled", "bfloat16", step("coupled", "bfloat16"), 1 if long else 5),
+        Case("step with VAE", "plain", "float32", step("plain", encode=True), few),
+        Case("step with VAE", "coupled", "float32", step("coupled", encode=True), few),
+        Case("step with VAE", "coupled", "bfloat16", step("coupled", "bfloat16", encode=True), few),
+        Case("third stage", "coupled", "float32", third_stage("coupled", coupled_steps), 0, share),
+        Case("third stage", "read-out", "float32", third_stage("readout"), 0),
+        Case("inference", "plain", "float32", inference("plain"), few),
+        Case("inference", "kit", "float32", inference("kit"), few),
+    ]
+    if shape == "figures":
+        found.append(Case("read-out step, 16 tokens, 32 x 32", "read-out", "float32", slider_step, 20))
+    return found

@@ -1,0 +1,9 @@
+"""The frozen latent diffusion model: load it from a folder or the hub, image to latent, latent to noised
+latent.
+"""
+
+from kp_helpers.diffusion.loading import FIGURES, load
+from kp_helpers.diffusion.model import Diffusion
+from kp_helpers.model_folder import ModelError
+
+__all__ = ["FIGURES", "Diffusion", "ModelError", "load"]
