@@ -14,6 +14,7 @@ Count = Annotated[int, Field(ge=1)]
 Index = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
 Names = Annotated[tuple[str, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)]
 
 
@@ -72,6 +73,9 @@ class Reading(Settings):
         None, description="cross-attention layers to read; None takes the first four going up"
     )
     map_size: Count = Field(128, description="side of the maps in pixels")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="of the U-Net's pass; queries, logits and maps are float32 always"
+    )
 
 
 class BaseStage(Settings):
@@ -90,6 +94,9 @@ class BaseStage(Settings):
     localization_weight: Weight = Field(100.0, description="weight of the localization loss")
     equivariance_weight: Weight = Field(1000.0, description="weight of the equivariance loss")
     augmentation: Augmentation = Field(Augmentation(), description="ranges of the random view")
+    augmentation_pool: Index = Field(
+        0, description="views of an image, each with its noise, encoded once and kept; 0: a new one each step"
+    )
     reading: Reading = Field(Reading(), description="noise level, layers and map size")
     seed: Index = Field(0, description="start, noise, views and the order of images follow from it")
 
@@ -137,18 +144,30 @@ class AppendedStage(Settings):
     readout: Literal["sum", "mean", "best"] = Field(
         "sum", description="the keypoint's map from the appended tokens' maps; silent in [S]"
     )
-    mode: Literal["full", "readout"] = Field(
-        "full",
+    mode: Literal["coupled", "readout"] = Field(
+        "coupled",
         description="whether appended tokens also condition the U-Net, or only the read-out layers' keys",
     )
-    cached_views: Count = Field(8, description="in read-out mode, random views kept for each image")
+    kept_precision: Literal["float32", "float16"] = Field(
+        "float32", description="of what read-out mode keeps of a view, in memory and on disk"
+    )
     augmentation: Augmentation = Field(Augmentation(), description="ranges of the random view")
+    augmentation_pool: Index | None = Field(
+        None, description="as in the base stage; None takes 0 in coupled mode and 8 in read-out mode"
+    )
     reading: Reading = Field(Reading(), description="noise level, layers and map size")
     seed: Index = Field(0, description="start, noise, views and the order of images follow from it")
 
     def appended_tokens(self, base_tokens: int) -> int:
         """M = round(r N), at least one."""
         return max(1, round(self.ratio * base_tokens))
+
+    @property
+    def pool(self) -> int:
+        """`augmentation_pool`, or the mode's own: read-out mode saves only where a view is seen again."""
+        if self.augmentation_pool is None:
+            return 8 if self.mode == "readout" else 0
+        return self.augmentation_pool
 
 
 class TestTime(Settings):
@@ -184,6 +203,9 @@ class Protocol(Settings):
     margin: Weight = Field(
         0.2, description="room round the person's box at either end, a share of its longer side"
     )
+    jitter: Share = Field(
+        1.0, description="random shift of that square, a share of the margin; 0 tells more of a joint's place"
+    )
     seed: Index = Field(0, description="the choice of images follows from it")
 
 
@@ -218,7 +240,7 @@ _PROFILES: dict[str, dict[str, dict]] = {
     },
     "quick": {
         "base": {"tokens": 100, "steps": 120, "images_per_step": 2, "reading": _SMALL},
-        "appended": {"mode": "readout", "cached_views": 4, "images_per_step": 2, "reading": _SMALL},
+        "appended": {"mode": "readout", "augmentation_pool": 4, "images_per_step": 2, "reading": _SMALL},
         "test": {"reading": _SMALL},
         "protocol": {"base_images": 40},
     },

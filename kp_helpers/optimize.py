@@ -1,19 +1,26 @@
 """The two optimisation stages: the unsupervised base tokens, and the tokens appended for a joint.
 
 A stage is a `Run`: iterate over it for its step records, then take its `result`. Only the context is
-optimised; no weight of the diffusion model changes.
+optimised; no weight of the diffusion model changes. `base_stages` and `appended_stages` make several runs one
+batch.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import torch
 
-from kp_helpers import attention, embeddings, keypoints, losses
-from kp_helpers.config import AppendedStage, BaseStage
+from kp_helpers import attention, embeddings, keypoints, losses, readout
+from kp_helpers.config import AppendedStage, BaseStage, ConfigError
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.heatmaps import cauchy_target, gaussian_target
 from kp_helpers.readout import Appended, combine, timestep_of
-from kp_helpers.runs import ImagePairs, Run
+from kp_helpers.readout_cache import ReadoutCache
+from kp_helpers.runs import Run, RunBatch
+from kp_helpers.training_maps import CoupledMaps, ReadoutMaps
+from kp_helpers.training_views import ImagePairs
 
 TARGETS = {"gaussian": gaussian_target, "cauchy": cauchy_target}
 OBJECTIVES = {"mse": losses.target_loss, "cross_entropy": losses.cross_entropy_loss}
@@ -28,24 +35,32 @@ def base_stage(
     those far apart on the transformed view are taken, and their localization and equivariance losses are
     added.
     """
-    pairs, reading = ImagePairs(diffusion, images, settings), settings.reading
+    return base_stages(diffusion, [images], [settings], states=[state]).runs[0]
 
-    def losses_of(context: torch.Tensor, image: int, step: int) -> dict[str, torch.Tensor]:
-        latents, theta = pairs(image, step)
-        plain, moved = attention.attention_maps(
-            diffusion.unet, latents, pairs.timestep, context, layers=reading.layers, size=reading.map_size
-        )
-        candidates = keypoints.rank_gaussian(plain.detach(), settings.candidates, settings.sigma_pixels)
-        chosen = keypoints.furthest_points(moved.detach(), settings.keypoints, candidates)
-        return {
-            "localization": losses.localization_loss(plain[chosen], settings.sigma_pixels),
-            "equivariance": losses.equivariance_loss(plain[chosen], moved[chosen], theta),
-        }
 
-    start = embeddings.initialise(
-        settings.tokens, diffusion.context_width, settings.seed, scale=settings.init_scale
-    )
-    return Run(settings, start.to(diffusion.device), len(images), losses_of, lambda context: context, state)
+def base_stages(
+    diffusion: Diffusion,
+    images: Sequence[torch.Tensor],
+    settings: Sequence[BaseStage],
+    *,
+    states: Sequence[dict | None] | None = None,
+) -> RunBatch:
+    """`base_stage` for several settings at once, each with its own images.
+
+    They may differ in all but tokens, steps, images_per_step and reading.
+    """
+    _check_shared(settings, ("tokens", "steps", "images_per_step", "reading"))
+    maps_of, runs = CoupledMaps(), []
+    pairs = [
+        ImagePairs(diffusion, own, one, one.augmentation_pool)
+        for own, one in zip(images, settings, strict=True)
+    ]
+    for own, state in zip(pairs, states or [None] * len(pairs), strict=True):
+        one = own.settings
+        start = embeddings.initialise(one.tokens, diffusion.context_width, one.seed, scale=one.init_scale)
+        losses_of = partial(_base_losses, [own], maps_of)
+        runs.append(Run(one, start.to(diffusion.device), len(own), losses_of, lambda found: found, state))
+    return RunBatch(runs, partial(_base_losses, pairs, maps_of))
 
 
 def appended_stage(
@@ -56,37 +71,51 @@ def appended_stage(
     settings: AppendedStage,
     *,
     state: dict | None = None,
+    cache: str | Path | None = None,
 ) -> Run:
     """The supervised stage of Schofield; the run's result is an `Appended`.
 
     base: the base context (N, D), frozen. images: (n, 3, H, W) in [0,1]; points: (n, 2), the joint in each of
     them as (x, y) in [0,1]. The three losses are of one map, the read-out of the appended tokens' maps.
+    cache: a folder in which read-out mode keeps what the U-Net says of each view, for this run and others
+    that see the same; None keeps it in memory only. Coupled mode has nothing to keep there.
     """
-    base = base.detach().to(diffusion.device)
-    targets = _targets(points, len(images), settings).to(diffusion.device)
-    objective, size = OBJECTIVES[settings.objective], settings.reading.map_size
-    pairs = ImagePairs(diffusion, images, settings)
-    maps_of = _full_maps(pairs, base) if settings.mode == "full" else _readout_maps(pairs, base)
+    batch = appended_stages(diffusion, base, [images], [points], [settings], states=[state], cache=cache)
+    return batch.runs[0]
 
-    def losses_of(tokens: torch.Tensor, image: int, step: int) -> dict[str, torch.Tensor]:
-        maps, theta = maps_of(tokens, image, step)
-        best = _best([maps], [targets[image]], objective) if settings.readout == "best" else None
-        plain, moved = combine(maps, settings.readout, best)
-        return {
-            "localization": losses.localization_loss(plain[None], settings.localization_sigma * size),
-            "equivariance": losses.equivariance_loss(plain[None], moved[None], theta),
-            "target": objective(plain, targets[image]),
-        }
 
-    @torch.no_grad()
-    def finish(tokens: torch.Tensor) -> Appended:
-        best = None
-        if settings.readout == "best":
-            found = [maps_of(tokens, image, 0)[0] for image in range(len(images))]
-            best = _best(found, targets, objective)
-        return Appended(base, tokens, settings.readout, best, settings.mode)
+def appended_stages(
+    diffusion: Diffusion,
+    base: torch.Tensor,
+    images: Sequence[torch.Tensor],
+    points: Sequence[torch.Tensor],
+    settings: Sequence[AppendedStage],
+    *,
+    states: Sequence[dict | None] | None = None,
+    cache: str | Path | None = None,
+) -> RunBatch:
+    """`appended_stage` for several settings at once, each with its own images and points.
 
-    return Run(settings, _start(pairs, base, targets), len(images), losses_of, finish, state)
+    They may differ in all but ratio, mode, steps, images_per_step, reading and kept_precision. Memory grows
+    with the number of runs.
+    """
+    _check_shared(settings, ("ratio", "mode", "steps", "images_per_step", "reading", "kept_precision"))
+    base, one = base.detach().to(diffusion.device), settings[0]
+    if one.mode == "coupled":
+        maps_of: Callable = CoupledMaps(base)
+    else:
+        kept = ReadoutCache(cache, diffusion.device)
+        maps_of = ReadoutMaps(diffusion, base, one.reading, kept, one.kept_precision)
+    labelled = [
+        _Labelled(ImagePairs(diffusion, own, one, one.pool), _targets(at, len(own), one).to(diffusion.device))
+        for own, at, one in zip(images, points, settings, strict=True)
+    ]
+    runs = []
+    for own, state in zip(labelled, states or [None] * len(labelled), strict=True):
+        finish = partial(_finished, own, base, maps_of)
+        losses_of = partial(_appended_losses, [own], maps_of)
+        runs.append(Run(own.pairs.settings, _start(own, base), len(own.pairs), losses_of, finish, state))
+    return RunBatch(runs, partial(_appended_losses, labelled, maps_of))
 
 
 def metadata(diffusion: Diffusion, settings: BaseStage | AppendedStage) -> dict:
@@ -99,9 +128,81 @@ def metadata(diffusion: Diffusion, settings: BaseStage | AppendedStage) -> dict:
         "revision": diffusion.revision,
         "layers": list(reading.layers or attention.readout_layers(diffusion.unet)),
         "timestep": timestep_of(diffusion, reading),
+        "precision": reading.precision,
         "settings": settings.model_dump(mode="json"),
         "seed": settings.seed,
     }
+
+
+@dataclass(frozen=True)
+class _Labelled:
+    """What a run of the appended stage learns from: its images' views and their target maps (n, S, S)."""
+
+    pairs: ImagePairs
+    targets: torch.Tensor
+
+    @property
+    def objective(self) -> Callable:
+        return OBJECTIVES[self.pairs.settings.objective]
+
+
+def _base_losses(
+    pairs: Sequence[ImagePairs], maps_of: Callable, contexts: list, images: Sequence[int], step: int
+) -> list[dict[str, torch.Tensor]]:
+    """The parts of each run's loss on one image, of the tokens that this step counts."""
+    found = []
+    for own, (maps, theta) in zip(pairs, maps_of(pairs, contexts, images, step), strict=True):
+        settings, (plain, moved) = own.settings, maps
+        candidates = keypoints.rank_gaussian(plain.detach(), settings.candidates, settings.sigma_pixels)
+        chosen = keypoints.furthest_points(moved.detach(), settings.keypoints, candidates)
+        near = losses.localization_loss(plain[chosen], settings.sigma_pixels)
+        still = losses.equivariance_loss(plain[chosen], moved[chosen], theta)
+        found.append({"localization": near, "equivariance": still})
+    return found
+
+
+def _appended_losses(
+    labelled: Sequence[_Labelled], maps_of: Callable, tokens: list, images: Sequence[int], step: int
+) -> list[dict[str, torch.Tensor]]:
+    """The parts of each run's loss on one image."""
+    seen = maps_of([own.pairs for own in labelled], tokens, images, step)
+    return [
+        _joint_losses(own, maps, own.targets[image], theta)
+        for own, (maps, theta), image in zip(labelled, seen, images, strict=True)
+    ]
+
+
+def _joint_losses(own: _Labelled, maps: torch.Tensor, target: torch.Tensor, theta: torch.Tensor) -> dict:
+    """The losses of the joint's map; maps: (2, M, S, S), plain and on the view `theta`."""
+    settings = own.pairs.settings
+    best = _best([maps], [target], own.objective) if settings.readout == "best" else None
+    plain, moved = combine(maps, settings.readout, best)
+    return {
+        "localization": losses.localization_loss(plain[None], settings.localization_sigma * len(target)),
+        "equivariance": losses.equivariance_loss(plain[None], moved[None], theta),
+        "target": own.objective(plain, target),
+    }
+
+
+@torch.no_grad()
+def _finished(own: _Labelled, base: torch.Tensor, maps_of: Callable, tokens: torch.Tensor) -> Appended:
+    settings, best = own.pairs.settings, None
+    if settings.readout == "best":
+        found = [maps_of([own.pairs], [tokens], [image], 0)[0][0] for image in range(len(own.pairs))]
+        best = _best(found, own.targets, own.objective)
+    return Appended(base, tokens, settings.readout, best, settings.mode)
+
+
+def _check_shared(settings: Sequence[BaseStage | AppendedStage], names: Sequence[str]) -> None:
+    if not settings:
+        raise ConfigError("settings: an empty list was given, expected those of at least one run")
+    for run, one in enumerate(settings):
+        for name in names:
+            found, first = getattr(one, name), getattr(settings[0], name)
+            if found != first:
+                raise ConfigError(
+                    f"settings: run {run} has {name} {found!r}, expected {first!r} as in run 0 of the batch"
+                )
 
 
 def _targets(points: torch.Tensor, images: int, settings: AppendedStage) -> torch.Tensor:
@@ -118,39 +219,6 @@ def _targets(points: torch.Tensor, images: int, settings: AppendedStage) -> torc
     return TARGETS[settings.target](points, settings.reading.map_size, settings.sigma)
 
 
-def _full_maps(pairs: ImagePairs, base: torch.Tensor) -> Callable:
-    """(tokens, image, step) -> maps (2, M, S, S) of the tokens and the view; they condition the U-Net too."""
-    unet, reading = pairs.diffusion.unet, pairs.settings.reading
-
-    def maps_of(tokens: torch.Tensor, image: int, step: int) -> tuple[torch.Tensor, torch.Tensor]:
-        latents, theta = pairs(image, step)
-        context = embeddings.append(base, tokens)
-        maps = attention.attention_maps(
-            unet, latents, pairs.timestep, context, layers=reading.layers, size=reading.map_size
-        )
-        return maps[:, len(base) :], theta
-
-    return maps_of
-
-
-def _readout_maps(pairs: ImagePairs, base: torch.Tensor) -> Callable:
-    """As `_full_maps`, but the U-Net sees the base alone, so that its queries for a few views are kept."""
-    unet, reading = pairs.diffusion.unet, pairs.settings.reading
-    kept: dict[tuple[int, int], tuple] = {}
-
-    def maps_of(tokens: torch.Tensor, image: int, step: int) -> tuple[torch.Tensor, torch.Tensor]:
-        view = step % pairs.settings.cached_views
-        if (image, view) not in kept:
-            latents, theta = pairs(image, view)
-            asked = attention.queries(unet, latents, pairs.timestep, base, layers=reading.layers)
-            rivals = attention.rival_sums(unet, asked, base, size=reading.map_size)
-            kept[image, view] = asked, rivals, theta
-        asked, rivals, theta = kept[image, view]
-        return attention.maps_from_queries(unet, asked, tokens, size=reading.map_size, rivals=rivals), theta
-
-    return maps_of
-
-
 @torch.no_grad()
 def _best(maps: list[torch.Tensor], targets, objective: Callable) -> int:
     """The token whose plain map has the smallest target loss over images; maps: (2, M, S, S) an image."""
@@ -162,9 +230,9 @@ def _best(maps: list[torch.Tensor], targets, objective: Callable) -> int:
 
 
 @torch.no_grad()
-def _start(pairs: ImagePairs, base: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+def _start(own: _Labelled, base: torch.Tensor) -> torch.Tensor:
     """Noise, or copies of the base tokens whose maps lie most on the targets, (M, D)."""
-    settings, unet = pairs.settings, pairs.diffusion.unet
+    settings = own.pairs.settings
     count = settings.appended_tokens(len(base))
     if settings.init == "random":
         start = embeddings.initialise(
@@ -172,15 +240,9 @@ def _start(pairs: ImagePairs, base: torch.Tensor, targets: torch.Tensor) -> torc
         )
         return start.to(base)
     looks = torch.zeros(len(base), device=base.device)
-    for image, target in enumerate(targets):
-        maps = attention.attention_maps(
-            unet,
-            pairs(image, 0)[0][:1],
-            pairs.timestep,
-            base,
-            layers=settings.reading.layers,
-            size=len(target),
-        )[0]
+    for image, target in enumerate(own.targets):
+        plain = own.pairs.latents(image, 0)[:1]
+        maps = readout.maps(own.pairs.diffusion, plain, base, settings.reading)[0]
         looks += (maps * target).sum(dim=(-2, -1)) / maps.sum(dim=(-2, -1))
     ranked = looks.argsort(descending=True, stable=True)
     return base[ranked[torch.arange(count, device=base.device) % len(base)]]

@@ -15,6 +15,9 @@ from kp_helpers.embeddings import append
 
 IDENTITY = torch.tensor([[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])
 SELECTION_IMAGES = 100
+MODES = ("coupled", "readout")
+PIXELS_AT_ONCE = 2**20
+"""Of the views that pass the model as one batch at test time: four of 512 x 512. It bounds memory."""
 
 
 @dataclass(frozen=True)
@@ -22,14 +25,18 @@ class Appended:
     """What the appended stage learned for one joint.
 
     base: (N, D), frozen. tokens: (M, D), learned. readout: "sum", "mean" or "best" of the tokens' maps; best:
-    the token of "best", else None. mode: "full" or "readout", whether `tokens` condition the U-Net too.
+    the token of "best", else None. mode: "coupled" or "readout", whether `tokens` condition the U-Net too.
     """
 
     base: torch.Tensor
     tokens: torch.Tensor
     readout: str = "sum"
     best: int | None = None
-    mode: str = "full"
+    mode: str = "coupled"
+
+    def __post_init__(self):
+        if self.mode not in MODES:
+            raise ValueError(f"mode is {self.mode!r}, expected one of {', '.join(MODES)}")
 
     @property
     def context(self) -> torch.Tensor:
@@ -40,6 +47,26 @@ class Appended:
 def timestep_of(diffusion: Diffusion, reading: Reading) -> int:
     """The noise level that the settings name, or the model's own."""
     return diffusion.default_timestep if reading.timestep is None else reading.timestep
+
+
+def maps(
+    diffusion: Diffusion,
+    latents: torch.Tensor,
+    context: torch.Tensor,
+    reading: Reading,
+    tokens: Sequence[int] | slice | torch.Tensor | None = None,
+) -> torch.Tensor:
+    """`attention.attention_maps` as the settings say: of noised latents, (B, T, S, S), S = map_size."""
+    return attention.attention_maps(
+        diffusion.unet,
+        latents,
+        timestep_of(diffusion, reading),
+        context,
+        layers=reading.layers,
+        size=reading.map_size,
+        tokens=tokens,
+        precision=reading.precision,
+    )
 
 
 def random_view(augmentation: Augmentation, seed: int, purpose: str, *keys: int) -> torch.Tensor:
@@ -73,15 +100,13 @@ def select_tokens(
     An image chooses as a step of the base stage does, on the plain view alone (StableKeypoints).
     images: (n, 3, H, W) in [0,1].
     """
-    timestep, reading = timestep_of(diffusion, settings.reading), settings.reading
-    chosen = []
+    timestep, chosen = timestep_of(diffusion, settings.reading), []
     for i, image in enumerate(images[:SELECTION_IMAGES]):
         noise = randomness.generator(settings.seed, "selection noise", i)
         latents = diffusion.add_noise(diffusion.encode_image(image[None]), timestep, noise)
-        asked = attention.queries(diffusion.unet, latents, timestep, context, layers=reading.layers)
-        maps = attention.maps_from_queries(diffusion.unet, asked, context, size=reading.map_size)[0]
-        candidates = keypoints.rank_gaussian(maps, settings.candidates, settings.sigma_pixels)
-        chosen.append(keypoints.furthest_points(maps, settings.keypoints, candidates))
+        found = maps(diffusion, latents, context, settings.reading)[0]
+        candidates = keypoints.rank_gaussian(found, settings.candidates, settings.sigma_pixels)
+        chosen.append(keypoints.furthest_points(found, settings.keypoints, candidates))
     return keypoints.most_chosen(torch.stack(chosen), k)
 
 
@@ -96,14 +121,12 @@ def read_maps(
 
     images: (B, 3, H, W) in [0,1]. One view reads the plain image, several are averaged (StableKeypoints).
     """
-    tokens = torch.as_tensor(tokens, device=diffusion.device)
-
-    def maps_of(latents: torch.Tensor, timestep: int) -> torch.Tensor:
-        size, layers = settings.reading.map_size, settings.reading.layers
-        maps = attention.attention_maps(diffusion.unet, latents, timestep, context, layers=layers, size=size)
-        return maps[:, tokens]
-
-    return _over_views(diffusion, images, settings, maps_of)
+    return _over_views(
+        diffusion,
+        images,
+        settings,
+        lambda latents: maps(diffusion, latents, context, settings.reading, tokens),
+    )
 
 
 def read_appended(
@@ -112,15 +135,25 @@ def read_appended(
     """Test-time maps of a joint, (B, S, S) with S = settings.read_size; images (B, 3, H, W) in [0,1]."""
     first = len(appended.base)
     context = appended.context.to(diffusion.device)
-    conditioning = context if appended.mode == "full" else context[:first]
+    reading, timestep = settings.reading, timestep_of(diffusion, settings.reading)
+    conditioning = context if appended.mode == "coupled" else context[:first]
+    tokens = [first + appended.best] if appended.readout == "best" else slice(first, None)
 
-    def maps_of(latents: torch.Tensor, timestep: int) -> torch.Tensor:
-        unet, size = diffusion.unet, settings.reading.map_size
-        asked = attention.queries(unet, latents, timestep, conditioning, layers=settings.reading.layers)
-        maps = attention.maps_from_queries(unet, asked, context, size=size)
-        return combine(maps[:, first:], appended.readout, appended.best)[:, None]
+    def joint_maps(latents: torch.Tensor) -> torch.Tensor:
+        asked = attention.queries(
+            diffusion.unet,
+            latents,
+            timestep,
+            conditioning,
+            layers=reading.layers,
+            precision=reading.precision,
+        )
+        found = attention.maps_from_queries(
+            diffusion.unet, asked, context, size=reading.map_size, tokens=tokens
+        )
+        return combine(found, appended.readout, 0)[:, None]  # of "best" the one token that was asked for
 
-    return _over_views(diffusion, images, settings, maps_of)[:, 0]
+    return _over_views(diffusion, images, settings, joint_maps)[:, 0]
 
 
 def read_keypoints(maps: torch.Tensor, settings: TestTime) -> torch.Tensor:
@@ -137,23 +170,36 @@ def _over_views(
     diffusion: Diffusion,
     images: torch.Tensor,
     settings: TestTime,
-    maps_of: Callable[[torch.Tensor, int], torch.Tensor],
+    maps_of: Callable[[torch.Tensor], torch.Tensor],
 ) -> torch.Tensor:
-    """`maps_of(noised latents, timestep)` for every view of every image, averaged over views, (B, T, S,
-    S).
-    """
-    timestep, size = timestep_of(diffusion, settings.reading), settings.read_size
+    """`maps_of(noised latents)` for every view of every image, averaged over views, (B, T, S, S)."""
+    every = [(image, view) for image in range(len(images)) for view in range(settings.views)]
+    thetas = torch.cat([_test_view(settings, *one) for one in every])
+    at_once = max(1, PIXELS_AT_ONCE // images[0, 0].numel())
+    coarse = []
+    for first in range(0, len(every), at_once):
+        part = slice(first, first + at_once)
+        shown = geometry.warp(images[[image for image, _ in every[part]]], thetas[part])
+        coarse.append(maps_of(_test_latents(diffusion, shown, every[part], settings)))
     averages = []
-    for i, image in enumerate(images):
-        thetas, maps = [], []
-        for view in range(settings.views):
-            theta = IDENTITY
-            if settings.views > 1:
-                theta = random_view(settings.augmentation, settings.seed, "test view", view, i)
-            latents = diffusion.encode_image(geometry.warp(image[None], theta))
-            noise = randomness.generator(settings.seed, "test noise", view, i)
-            coarse = maps_of(diffusion.add_noise(latents, timestep, noise), timestep)
-            maps.append(F.interpolate(coarse, size=(size, size), mode="bilinear", align_corners=False))
-            thetas.append(theta)
-        averages.append(heatmaps.average_views(torch.cat(maps), torch.cat(thetas).to(maps[0])))
+    for own, theta in zip(torch.cat(coarse).split(settings.views), thetas.split(settings.views), strict=True):
+        size = (settings.read_size, settings.read_size)
+        fine = F.interpolate(own, size=size, mode="bilinear", align_corners=False)
+        averages.append(heatmaps.average_views(fine, theta.to(fine)))
     return torch.stack(averages)
+
+
+def _test_view(settings: TestTime, image: int, view: int) -> torch.Tensor:
+    if settings.views == 1:
+        return IDENTITY
+    return random_view(settings.augmentation, settings.seed, "test view", view, image)
+
+
+def _test_latents(
+    diffusion: Diffusion, shown: torch.Tensor, which: Sequence[tuple[int, int]], settings: TestTime
+) -> torch.Tensor:
+    """Noised latents of some views at once; `which` (image, view) each of them is says what its noise is."""
+    latents = diffusion.encode_image(shown)
+    generators = [randomness.generator(settings.seed, "test noise", view, image) for image, view in which]
+    noise = [torch.randn(latents[:1].shape, generator=own) for own in generators]
+    return diffusion.add_noise(latents, timestep_of(diffusion, settings.reading), noise=torch.cat(noise))

@@ -1,20 +1,21 @@
-"""What both optimisation stages share: a run that can be watched, stopped and resumed, and its training
-views.
+"""What the optimisation stages share: a run that can be watched, stopped and resumed, and several runs as
+one batch.
 
 Noise, views and the order of images follow from (seed, step, image), so a resumed run draws what it would
-have.
+have, and a run in a batch what it draws alone.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 
-from kp_helpers import geometry, randomness
+from kp_helpers import randomness
 from kp_helpers.config import AppendedStage, BaseStage
-from kp_helpers.diffusion import Diffusion
-from kp_helpers.readout import random_view, timestep_of
+
+LossesOf = Callable[[list[torch.Tensor], Sequence[int], int], list[dict[str, torch.Tensor]]]
+"""(a context of each run, an image of each, step) -> the parts of each run's loss by name."""
 
 
 class OptimisationError(RuntimeError):
@@ -33,9 +34,10 @@ class StepRecord:
 class Run:
     """Adam on a context: iterating yields a `StepRecord` each, `len` counts the steps that remain.
 
-    start: the context at step 0. losses_of(context, image, step): the parts of one image's loss by name; the
-    setting `name_weight` is the factor of each. finish(context): makes the `result`. state: what `state()` of
-    an earlier run with the same settings returned; the run goes on from there.
+    start: the context at step 0. images: how many there are. losses_of: the parts of the loss of a batch of
+    runs, which is asked for this run alone; the setting `name_weight` is the factor of each part.
+    finish(context): makes the `result`. state: what `state()` of an earlier run with the same settings
+    returned; the run goes on from there.
     """
 
     def __init__(
@@ -43,7 +45,7 @@ class Run:
         settings: BaseStage | AppendedStage,
         start: torch.Tensor,
         images: int,
-        losses_of: Callable[[torch.Tensor, int, int], dict[str, torch.Tensor]],
+        losses_of: LossesOf,
         finish: Callable[[torch.Tensor], object],
         state: dict | None = None,
     ):
@@ -59,8 +61,8 @@ class Run:
         return self.settings.steps - self.step
 
     def __iter__(self) -> Iterator[StepRecord]:
-        while self.step < self.settings.steps:
-            yield self._advance()
+        while len(self):
+            yield _advance([self], self.losses_of)[0]
 
     @property
     def result(self):
@@ -88,52 +90,85 @@ class Run:
         self.step = state["step"]
         with torch.no_grad():
             self.context.copy_(state["context"])
+        self.optimizer.state.clear()
         if state["optimizer"]:
             self.optimizer.state[self.context] = {
                 key: value.clone() for key, value in state["optimizer"].items()
             }
 
-    def _advance(self) -> StepRecord:
+    def _images_of_step(self) -> list[int]:
         count = self.settings.images_per_step
-        self.optimizer.zero_grad()
-        totals: dict[str, float] = {}
-        for image in randomness.image_order(self.settings.seed, self.images, self.step * count, count):
-            parts = self.losses_of(self.context, image, self.step)
-            (self._weighted(parts) / count).backward()
-            for name, part in parts.items():
-                totals[name] = totals.get(name, 0.0) + float(part.detach()) / count
-        loss = self._weighted(totals)
-        if not math.isfinite(loss) or not torch.isfinite(self.context.grad).all():
-            raise OptimisationError(
-                f"step {self.step}: the loss {loss} or its gradient is not finite, expected finite numbers; "
-                "the context is as it was before this step; try a smaller learning_rate"
-            )
-        self.optimizer.step()
-        self.step += 1
-        return StepRecord(self.step - 1, loss, totals)
+        return randomness.image_order(self.settings.seed, self.images, self.step * count, count)
 
     def _weighted(self, parts: dict):
         weights = {name: getattr(self.settings, f"{name}_weight") for name in parts}
         return sum(weights[name] * part for name, part in parts.items())
 
+    def _check(self, loss: float, name: str) -> None:
+        if not math.isfinite(loss) or not torch.isfinite(self.context.grad).all():
+            raise OptimisationError(
+                f"{name}step {self.step}: the loss {loss} or its gradient is not finite, expected finite "
+                "numbers; the context is as it was before this step; try a smaller learning_rate"
+            )
 
-class ImagePairs:
-    """The plain and the transformed view of training images as noised latents; plain ones are encoded
-    once.
+
+class RunBatch:
+    """Several runs side by side: iterating yields a list of one `StepRecord` a run.
+
+    Each run draws, learns and ends as it would alone, up to rounding; what they share is one pass of the
+    model for all of them. losses_of: as for `Run`, for all of `runs` at once.
     """
 
-    def __init__(self, diffusion: Diffusion, images: torch.Tensor, settings: BaseStage | AppendedStage):
-        self.diffusion, self.images, self.settings = diffusion, images, settings
-        self.timestep = timestep_of(diffusion, settings.reading)
-        self._plain: dict[int, torch.Tensor] = {}
+    def __init__(self, runs: Sequence[Run], losses_of: LossesOf):
+        self.runs, self.losses_of = list(runs), losses_of
+        steps = {run.step for run in self.runs}
+        if len(steps) > 1:
+            raise OptimisationError(f"the runs of a batch stand at steps {sorted(steps)}, expected one step")
 
-    def __call__(self, image: int, step: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Noised latents (2, 4, h, w), plain then transformed, and the view theta (1, 2, 3)."""
-        theta = random_view(self.settings.augmentation, self.settings.seed, "view", step, image)
-        picture = self.images[image][None]
-        if image not in self._plain:
-            self._plain[image] = self.diffusion.encode_image(picture)
-        moved = self.diffusion.encode_image(geometry.warp(picture, theta))
-        latents = torch.cat([self._plain[image], moved])
-        noise = randomness.generator(self.settings.seed, "noise", step, image)
-        return self.diffusion.add_noise(latents, self.timestep, noise), theta.to(latents.device)
+    def __len__(self) -> int:
+        return len(self.runs[0])
+
+    def __iter__(self) -> Iterator[list[StepRecord]]:
+        while len(self):
+            yield _advance(self.runs, self.losses_of)
+
+    @property
+    def results(self) -> list:
+        """The `result` of each run; an error while steps remain."""
+        return [run.result for run in self.runs]
+
+    def states(self) -> list[dict]:
+        """The `state()` of each run: a batch, or the run alone, goes on from it."""
+        return [run.state() for run in self.runs]
+
+
+def _advance(runs: list[Run], losses_of: LossesOf) -> list[StepRecord]:
+    """One step of runs that stand at the same step; image after image, so that memory holds one of each."""
+    step, count = runs[0].step, runs[0].settings.images_per_step
+    totals: list[dict[str, float]] = [{} for _ in runs]
+    for run in runs:
+        run.optimizer.zero_grad()
+    for images in zip(*(run._images_of_step() for run in runs), strict=True):
+        found = losses_of([run.context for run in runs], images, step)
+        sum(run._weighted(parts) / count for run, parts in zip(runs, found, strict=True)).backward()
+        for total, parts in zip(totals, found, strict=True):
+            for name, part in parts.items():
+                total[name] = total.get(name, 0.0) + float(part.detach()) / count
+    losses = [run._weighted(total) for run, total in zip(runs, totals, strict=True)]
+    for number, (run, loss) in enumerate(zip(runs, losses, strict=True)):
+        run._check(loss, f"run {number}, " if len(runs) > 1 else "")
+    _update(runs)
+    return [StepRecord(step, loss, total) for loss, total in zip(losses, totals, strict=True)]
+
+
+def _update(runs: list[Run]) -> None:
+    """Adam's step of every run or of none: Ctrl-C in the middle of it leaves all as they were before."""
+    before = [run.state() for run in runs]
+    try:
+        for run in runs:
+            run.optimizer.step()
+            run.step += 1
+    except BaseException:
+        for run, state in zip(runs, before, strict=True):
+            run._resume(state)
+        raise

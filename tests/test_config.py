@@ -17,7 +17,7 @@ def test_defaults_are_the_papers():
     assert (appended.ratio, appended.steps, appended.target, appended.sigma) == (0.2, 100, "gaussian", 0.05)
     weights = appended.localization_weight, appended.equivariance_weight, appended.target_weight
     assert weights == (1, 1, 5)
-    assert (appended.objective, appended.mode, appended.appended_tokens(500)) == ("mse", "full", 100)
+    assert (appended.objective, appended.mode, appended.appended_tokens(500)) == ("mse", "coupled", 100)
     assert (base.reading.map_size, test.views) == (128, 1)
     protocol = config.Protocol()
     assert (protocol.runs, protocol.train_images, protocol.test_images) == (8, 5, 10)
@@ -76,6 +76,13 @@ def test_layers_may_come_as_a_list():
 def test_an_unknown_profile_is_named():
     with pytest.raises(ConfigError, match="'fast', expected one of smoke, quick, paper"):
         config.profile("fast")
+
+
+def test_read_out_mode_keeps_eight_views_unless_told_otherwise():
+    assert BaseStage().augmentation_pool == AppendedStage().pool == 0
+    assert AppendedStage(mode="readout").pool == 8
+    assert AppendedStage(mode="readout", augmentation_pool=0).pool == 0
+    assert config.profile("quick").appended.pool == 4
 
 
 def test_sigma_follows_the_map():

@@ -14,7 +14,16 @@ LAYERS = (
     {"config", "geometry", "files", "randomness"},
     {"heatmaps", "keypoints", "losses", "metrics", "intervals", "regress"},
     {"model_folder", "diffusion", "attention", "embeddings", "data"},
-    {"readout", "runs", "optimize", "evaluate"},
+    {
+        "readout",
+        "readout_cache",
+        "training_views",
+        "training_maps",
+        "runs",
+        "optimize",
+        "evaluate",
+        "predict",
+    },
     {"results", "display", "widgets", "reproduce"},
 )
 BESIDE = {"figures"}

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from kp_helpers import attention, embeddings, geometry, keypoints, losses, optimize, randomness
-from kp_helpers.config import AppendedStage, BaseStage, Reading
+from kp_helpers.config import AppendedStage, BaseStage, ConfigError, Reading
 from kp_helpers.heatmaps import gaussian_target
 from kp_helpers.runs import OptimisationError
 
@@ -10,7 +10,7 @@ READING = Reading(map_size=32, timestep=20)
 BASE = BaseStage(
     tokens=12, steps=3, images_per_step=2, candidates=8, keypoints=4, reading=READING, seed=5, init_scale=4.0
 )
-APPENDED = AppendedStage(steps=3, images_per_step=2, reading=READING, seed=6, ratio=0.25, cached_views=2)
+APPENDED = AppendedStage(steps=3, images_per_step=2, reading=READING, seed=6, ratio=0.25, augmentation_pool=2)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def test_appended_stage_is_adam_on_the_new_tokens_alone(tiny_sd, images, base):
 )
 def test_every_choice_learns(tiny_sd, images, base, changes):
     """On one image, seen again and again, the target loss falls."""
-    settings = APPENDED.replace(steps=12, images_per_step=1, cached_views=1, **changes)
+    settings = APPENDED.replace(steps=12, images_per_step=1, augmentation_pool=1, **changes)
     records, found = _finished(optimize.appended_stage(tiny_sd, base, images[:1], POINTS[:1], settings))
     assert records[-1].parts["target"] < records[0].parts["target"]
     assert (found.best is not None) == (settings.readout == "best")
@@ -129,6 +129,97 @@ def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(tiny_sd, images, bas
     rest, found = _finished(resumed)
     expected, found = (getattr(result, "tokens", result) for result in (expected, found))
     assert torch.equal(found, expected) and rest == records[1:]
+
+
+LOTS = {
+    "coupled": [
+        APPENDED,
+        APPENDED.replace(seed=7, learning_rate=0.01, target="cauchy"),
+        APPENDED.replace(seed=8, readout="best", target_weight=1.0, augmentation_pool=0),
+    ],
+    "base": [BASE, BASE.replace(seed=6, learning_rate=0.05), BASE.replace(seed=7, candidates=6, sigma=4.0)],
+}
+LOTS["readout"] = [one.replace(mode="readout") for one in LOTS["coupled"]]
+
+
+def _batch_and_alone(tiny_sd, images, base, lot):
+    """A batch of three runs with images of their own, and the same runs one by one, not yet begun."""
+    own = [images, images.flip(-1), images[:2]]
+    if lot == "base":
+        batch = optimize.base_stages(tiny_sd, own, LOTS[lot])
+        return batch, [optimize.base_stage(tiny_sd, *one) for one in zip(own, LOTS[lot], strict=True)]
+    points = [POINTS, 1 - POINTS, POINTS[:2]]
+    batch = optimize.appended_stages(tiny_sd, base, own, points, LOTS[lot])
+    given = zip(own, points, LOTS[lot], strict=True)
+    return batch, [optimize.appended_stage(tiny_sd, base, *one) for one in given]
+
+
+@pytest.mark.parametrize("lot", LOTS)
+def test_runs_in_a_batch_learn_what_they_learn_alone(tiny_sd, images, base, lot):
+    batch, alone = _batch_and_alone(tiny_sd, images, base, lot)
+    assert len(batch) == 3
+    records, expected = list(batch), [list(run) for run in alone]
+    for together, one in zip(zip(*records, strict=True), expected, strict=True):
+        assert [r.loss for r in together] == pytest.approx([r.loss for r in one], rel=1e-5)
+    for found, run in zip(batch.results, alone, strict=True):
+        found, wanted = (getattr(result, "tokens", result) for result in (found, run.result))
+        assert torch.allclose(found, wanted, atol=1e-5)
+    assert len({tuple(run.context[0].tolist()) for run in batch.runs}) == 3
+
+
+def test_a_batch_goes_on_as_a_batch_or_run_by_run(tiny_sd, images, base):
+    batch, _ = _batch_and_alone(tiny_sd, images, base, "readout")
+    next(iter(batch))
+    states, settings = batch.states(), LOTS["readout"][:2]
+    rest = list(batch)
+    both, points = [images, images.flip(-1)], [POINTS, 1 - POINTS]
+    resumed = optimize.appended_stages(tiny_sd, base, both, points, settings, states=states[:2])
+    assert [records[:2] for records in rest] == list(resumed)
+    alone = optimize.appended_stage(tiny_sd, base, images, POINTS, settings[0], state=states[0])
+    assert list(alone) == [records[0] for records in rest]
+    with pytest.raises(OptimisationError, match=r"stand at steps \[0, 1\], expected one step"):
+        optimize.appended_stages(tiny_sd, base, both, points, settings, states=[states[0], None])
+
+
+def test_what_runs_of_a_batch_share_is_checked(tiny_sd, images, base):
+    others = [APPENDED, APPENDED.replace(ratio=0.5)]
+    with pytest.raises(ConfigError, match="run 1 has ratio 0.5, expected 0.25 as in run 0"):
+        optimize.appended_stages(tiny_sd, base, [images] * 2, [POINTS] * 2, others)
+    with pytest.raises(ConfigError, match="an empty list was given"):
+        optimize.base_stages(tiny_sd, [], [])
+
+
+def test_a_loss_that_is_nan_names_its_run_and_stops_all(tiny_sd, images, base, monkeypatch):
+    batch, _ = _batch_and_alone(tiny_sd, images, base, "readout")
+    before, steps = batch.states(), iter(batch)
+    monkeypatch.setattr(losses, "localization_loss", lambda maps, sigma: maps.sum() * float("nan"))
+    with pytest.raises(OptimisationError, match="run 0, step 0: the loss nan"):
+        next(steps)
+    assert all(torch.equal(a["context"], b["context"]) for a, b in zip(before, batch.states(), strict=True))
+
+
+@pytest.mark.parametrize("where", ["in the U-Net", "in Adam"])
+def test_ctrl_c_leaves_a_state_to_go_on_from_and_no_processor(tiny_sd, images, base, monkeypatch, where):
+    records, expected = _finished(optimize.appended_stage(tiny_sd, base, images, POINTS, APPENDED))
+    run = optimize.appended_stage(tiny_sd, base, images, POINTS, APPENDED)
+    steps = iter(run)
+    next(steps)
+    processors = dict(tiny_sd.unet.attn_processors)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        if where == "in the U-Net":
+            patched.setattr(tiny_sd.unet.mid_block, "forward", _interrupted)
+        else:
+            step = run.optimizer.step
+            patched.setattr(run.optimizer, "step", lambda: _interrupted(step()))
+        next(steps)
+    assert run.state()["step"] == 1 and tiny_sd.unet.attn_processors == processors
+    resumed = optimize.appended_stage(tiny_sd, base, images, POINTS, APPENDED, state=run.state())
+    rest, found = _finished(resumed)
+    assert rest == records[1:] and torch.equal(found.tokens, expected.tokens)
+
+
+def _interrupted(*args, **kwargs):
+    raise KeyboardInterrupt
 
 
 def test_a_state_of_other_settings_is_refused(tiny_sd, images):
@@ -171,5 +262,6 @@ def test_what_a_stage_learned_is_saved_and_loaded(tiny_sd, base, tmp_path):
     path = embeddings.save(tmp_path / "base.safetensors", {"context": base}, metadata)
     tensors, found = embeddings.load(path, fingerprint=tiny_sd.fingerprint, width=tiny_sd.context_width)
     assert torch.equal(tensors["context"], base)
+    assert found["precision"] == "float32"
     assert found["timestep"] == 20 and found["seed"] == 5 and len(found["layers"]) == 4
     assert BaseStage(**found["settings"]) == BASE

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 
 from kp_helpers import attention, embeddings, heatmaps, keypoints, randomness, readout
 from kp_helpers.config import BaseStage, Reading, TestTime
+from kp_helpers.diffusion import Diffusion
 from kp_helpers.readout import Appended
 
 READING = Reading(map_size=32, timestep=20)
@@ -56,19 +57,46 @@ def test_random_views_are_brought_back(tiny_sd, images, context):
     assert torch.isfinite(found).all()
 
 
-@pytest.mark.parametrize("mode", ["full", "readout"])
+@pytest.mark.parametrize("at_once", [1, 128 * 128 * 4])
+def test_views_at_once_are_views_one_by_one(tiny_sd, images, context, monkeypatch, at_once):
+    settings = SETTINGS.replace(views=3)
+    expected = readout.read_maps(tiny_sd, context, images, settings, [3, 7])
+    passes, encode = [], Diffusion.encode_image
+    monkeypatch.setattr(Diffusion, "encode_image", lambda m, x: passes.append(len(x)) or encode(m, x))
+    monkeypatch.setattr(readout, "PIXELS_AT_ONCE", at_once)
+    found = readout.read_maps(tiny_sd, context, images, settings, [3, 7])
+    assert torch.allclose(found, expected, atol=1e-6)
+    assert passes == ([1] * 9 if at_once == 1 else [4, 4, 1])
+
+
+def test_the_reading_has_its_precision(tiny_sd, images, context):
+    """bfloat16 moves the maps a little, and both ways of reading alike."""
+    rough = SETTINGS.replace(reading=READING.replace(precision="bfloat16"))
+    exact = readout.read_maps(tiny_sd, context, images[:1], SETTINGS, [10])
+    found = readout.read_maps(tiny_sd, context, images[:1], rough, [10])
+    joint = readout.read_appended(tiny_sd, Appended(context[:9], context[9:], "best", 1), images[:1], rough)
+    assert torch.allclose(joint, found[:, 0], atol=1e-6)
+    assert 0 < (found - exact).abs().max() < 0.05
+
+
+@pytest.mark.parametrize("mode", ["coupled", "readout"])
 @pytest.mark.parametrize("how, best", [("sum", None), ("mean", None), ("best", 1)])
 def test_the_map_of_a_joint(tiny_sd, images, context, mode, how, best):
     appended = Appended(context[:9], context[9:], how, best, mode)
     found = readout.read_appended(tiny_sd, appended, images[:1], SETTINGS)
     latents = _noised(tiny_sd, images, 0, "test noise", 0)
     with torch.no_grad():
-        conditioning = context if mode == "full" else context[:9]
+        conditioning = context if mode == "coupled" else context[:9]
         asked = attention.queries(tiny_sd.unet, latents, 20, conditioning)
         maps = attention.maps_from_queries(tiny_sd.unet, asked, context, size=32)[0, 9:]
     joint = {"sum": maps.sum(0), "mean": maps.mean(0), "best": maps[1]}[how]
     expected = F.interpolate(joint[None, None], size=(64, 64), mode="bilinear", align_corners=False)
     assert found.shape == (1, 64, 64) and torch.allclose(found, expected[0], atol=1e-5)
+
+
+def test_another_mode_is_refused(context):
+    with pytest.raises(ValueError, match="mode is 'full', expected one of coupled, readout"):
+        Appended(context[:9], context[9:], mode="full")
 
 
 def test_points_are_the_maximum_or_the_average_round_it():

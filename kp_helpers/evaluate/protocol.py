@@ -3,6 +3,7 @@
 Predictions end in pixels of the frame, whatever square of it the model was shown.
 """
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from kp_helpers import embeddings, optimize, readout
+from kp_helpers import embeddings, optimize, randomness, readout
 from kp_helpers.config import AppendedStage, Profile, Protocol, TestTime
 from kp_helpers.data import DataError, KeypointSample, ThreeDPW, draw
 from kp_helpers.diffusion import Diffusion
@@ -74,11 +75,21 @@ def data_set(folder: Path, split: str, joints: Sequence[str]) -> ThreeDPW:
 def framed(samples: Sequence[KeypointSample], size: int, protocol: Protocol) -> Framed:
     """The samples cut out of their frames as (n, 3, size, size).
 
-    protocol.framing "person" takes the box that the data set gives, on test images too.
+    protocol.framing "person" takes the box that the data set gives of the whole person, on test images too,
+    and shifts it by protocol.jitter. All images are shifted alike: were training images centred, what is
+    learned of the place in the square would mislead on test images, and the mean position be a weak control.
     """
-    squares = [frame_square(s.frame_size, protocol.framing, s.box, protocol.margin) for s in samples]
+    squares = [_square(sample, protocol) for sample in samples]
     images = [square.crop(sample.image(), size) for square, sample in zip(squares, samples, strict=True)]
     return Framed(tuple(samples), tuple(squares), torch.stack(images).clamp(0, 1))
+
+
+def _square(sample: KeypointSample, protocol: Protocol) -> Square:
+    """The square of a sample; its shift follows from the seed and the sample's name alone."""
+    generator = randomness.generator(protocol.seed, "framing", zlib.crc32(sample.name.encode()))
+    shift = protocol.jitter * (2 * torch.rand(2, generator=generator, dtype=torch.float64) - 1)
+    box, margin = sample.box, protocol.margin
+    return frame_square(sample.frame_size, protocol.framing, box, margin, tuple(shift.tolist()))
 
 
 def unlabelled(samples: Sequence[KeypointSample], count: int, seed: int) -> list[KeypointSample]:
@@ -120,13 +131,21 @@ def appended_name(settings: AppendedStage) -> str:
 
 
 def learn(
-    diffusion: Diffusion, base: torch.Tensor, train: Framed, joint: str, settings: AppendedStage, run: int
+    diffusion: Diffusion,
+    base: torch.Tensor,
+    train: Framed,
+    joint: str,
+    settings: AppendedStage,
+    run: int,
+    cache: Path | None = None,
 ) -> Appended:
-    """The appended embedding of one run; its random numbers follow from the seed and the run."""
+    """The appended embedding of one run; its random numbers follow from the seed and the run.
+
+    cache: as for `optimize.appended_stage`.
+    """
     seed = int(np.random.SeedSequence([settings.seed, run]).generate_state(1)[0])
-    stage = optimize.appended_stage(
-        diffusion, base, train.images, train.points(joint), settings.replace(seed=seed)
-    )
+    own, points = settings.replace(seed=seed), train.points(joint)
+    stage = optimize.appended_stage(diffusion, base, train.images, points, own, cache=cache)
     for _ in stage:
         pass
     return stage.result

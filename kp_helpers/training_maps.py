@@ -1,0 +1,128 @@
+"""The maps of tokens that several runs learn, in one pass of the model for all of them, by mode.
+
+Both modes are called with a run's `ImagePairs`, its tokens (M, D), an image of it for each run, and the step;
+they return for each run its maps (2, M, S, S), on the plain image and on the view of the step, and that view,
+theta (1, 2, 3). No run sees another's tokens: each is a place of the batch with a context of its own.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import torch
+
+from kp_helpers import attention, embeddings, readout
+from kp_helpers.attention import Query
+from kp_helpers.model_folder import WEIGHTS, sha256
+from kp_helpers.readout_cache import ReadoutCache, ReadoutView, digest, key_of
+from kp_helpers.training_views import ImagePairs
+
+Maps = list[tuple[torch.Tensor, torch.Tensor]]
+
+
+class CoupledMaps:
+    """Coupled mode, the papers' own: the whole context conditions the U-Net and is read from it.
+
+    base: tokens (N, D) that stand before each run's own and whose maps nobody asks for; None where a run
+    learns the whole context.
+    """
+
+    def __init__(self, base: torch.Tensor | None = None):
+        self.base = base
+
+    def __call__(
+        self, pairs: Sequence[ImagePairs], tokens: Sequence[torch.Tensor], images: Sequence[int], step: int
+    ) -> Maps:
+        views = [own.view(step) for own in pairs]
+        latents = torch.cat([own.latents(*at) for own, *at in zip(pairs, images, views, strict=True)])
+        contexts = tokens if self.base is None else [embeddings.append(self.base, own) for own in tokens]
+        maps = readout.maps(
+            pairs[0].diffusion,
+            latents,
+            _twice(contexts),
+            pairs[0].settings.reading,
+            tokens=slice(-len(tokens[0]), None),
+        )
+        return _by_run(maps, pairs, images, views)
+
+
+class ReadoutMaps:
+    """Read-out mode, the kit's own: the U-Net sees the base (N, D) alone, so what it says of a view is kept.
+
+    diffusion, reading: of all runs. precision: "float32" or "float16", of what is kept; all products are
+    float32.
+    """
+
+    def __init__(self, diffusion, base: torch.Tensor, reading, cache: ReadoutCache, precision: str):
+        self.diffusion, self.base, self.reading = diffusion, base, reading
+        self.cache, self.dtype = cache, getattr(torch, precision)
+        self._keys: dict[tuple[ImagePairs, int, int], str] = {}
+
+    def __call__(
+        self, pairs: Sequence[ImagePairs], tokens: Sequence[torch.Tensor], images: Sequence[int], step: int
+    ) -> Maps:
+        views = [own.view(step) for own in pairs]
+        kept = [self._kept(own, *at).to(torch.float32) for own, *at in zip(pairs, images, views, strict=True)]
+        maps = attention.maps_from_queries(
+            self.diffusion.unet,
+            [_joined_queries(layer) for layer in zip(*(one.queries for one in kept), strict=True)],
+            _twice(tokens),
+            size=self.reading.map_size,
+            rivals=[torch.cat(layer) for layer in zip(*(one.rivals for one in kept), strict=True)],
+        )
+        return _by_run(maps, pairs, images, views)
+
+    def _kept(self, pairs: ImagePairs, image: int, view: int) -> ReadoutView:
+        if (pairs, image, view) not in self._keys:
+            self._keys[pairs, image, view] = self._key(pairs, image, view)
+        key = self._keys[pairs, image, view]
+        return self.cache.view(key, lambda: self._build(pairs.latents(image, view)), keep=pairs.pool > 0)
+
+    @torch.no_grad()
+    def _build(self, latents: torch.Tensor) -> ReadoutView:
+        unet, reading = self.diffusion.unet, self.reading
+        timestep = readout.timestep_of(self.diffusion, reading)
+        asked = attention.queries(
+            unet, latents, timestep, self.base, layers=reading.layers, precision=reading.precision
+        )
+        rivals = attention.rival_sums(unet, asked, self.base, size=reading.map_size)
+        return ReadoutView(asked, rivals).to(self.dtype)
+
+    def _key(self, pairs: ImagePairs, image: int, view: int) -> str:
+        """What the kept numbers follow from; two runs share them if they see the same view and noise."""
+        return key_of(
+            **self._shared_parts,
+            image=digest({"image": pairs.images[image].cpu()}),
+            view=pairs.theta(image, view).tolist(),
+            noise=pairs.noise_keys(image, view),
+        )
+
+    @cached_property
+    def _shared_parts(self) -> dict:
+        model, reading = self.diffusion, self.reading
+        timestep = readout.timestep_of(model, reading)
+        return {
+            "unet": model.fingerprint,
+            "vae": sha256(model.folder / "vae" / WEIGHTS["vae"]),
+            "revision": model.revision,
+            "scales": [model.vae.config.scaling_factor, float(model.scheduler.alphas_cumprod[timestep])],
+            "computed": [str(model.unet.dtype), model.device.type, reading.precision],
+            "base": digest({"base": self.base.cpu()}),
+            "timestep": timestep,
+            "layers": reading.layers or attention.readout_layers(model.unet),
+            "map_size": reading.map_size,
+            "kept": str(self.dtype),
+        }
+
+
+def _twice(tokens: Sequence[torch.Tensor]) -> torch.Tensor:
+    """A context for each view, (2 R, M, D): a run's plain and transformed view stand side by side."""
+    return torch.stack(list(tokens)).repeat_interleave(2, dim=0)
+
+
+def _joined_queries(layer: Sequence[Query]) -> Query:
+    return Query(layer[0].layer, torch.cat([query.values for query in layer]))
+
+
+def _by_run(maps: torch.Tensor, pairs: Sequence[ImagePairs], images: Sequence[int], views: list[int]) -> Maps:
+    thetas = [own.theta(*at).to(maps.device) for own, *at in zip(pairs, images, views, strict=True)]
+    return list(zip(maps.unflatten(0, (-1, 2)).unbind(), thetas, strict=True))
