@@ -1,5 +1,7 @@
 """The models that are timed: the figures model, and random weights in Stable Diffusion 1.5's shape."""
 
+import tempfile
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -38,4 +40,12 @@ def _sd15(device: str) -> Diffusion:
     for network in (unet, vae):
         network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
     scheduler = DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
-    return Diffusion(unet, vae, None, None, scheduler, "sd15 shape, random weights", "none", Path())
+    vae.save_pretrained(_folder() / "vae")  # the read-out cache knows a model by its VAE's file too
+    return Diffusion(unet, vae, None, None, scheduler, "sd15 shape, random weights", "none", _folder())
+
+
+@cache
+def _folder() -> Path:
+    """A temporary folder that lives as long as the process."""
+    _folder.own = tempfile.TemporaryDirectory()
+    return Path(_folder.own.name)

@@ -67,8 +67,8 @@ class _MeanShares(torch.autograd.Function):
             batch, *size, len(range(count)[kept] if isinstance(kept, slice) else kept)
         )
         for layer, logits in enumerate(coarse):
-            for image, rows, shares, _ in _rows_of_shares(logits, size, rivals and rivals[layer]):
-                total[image, rows] += shares[..., kept].mean(dim=2)
+            for images, rows, shares, _ in _rows_of_shares(logits, size, rivals and rivals[layer]):
+                total[images, rows] += shares[..., kept].mean(dim=3)
         return (total / len(coarse)).permute(0, 3, 1, 2).contiguous()
 
     @staticmethod
@@ -79,16 +79,17 @@ class _MeanShares(torch.autograd.Function):
         grad = grad.permute(0, 2, 3, 1).contiguous() / len(coarse)
         for layer, logits in enumerate(coarse):
             wide = None
-            for image, rows, shares, matrix in _rows_of_shares(
+            for images, rows, shares, matrix in _rows_of_shares(
                 logits, ctx.size, ctx.rivals and ctx.rivals[layer]
             ):
-                weighted = shares[..., kept] * (grad[image, rows] / logits.shape[1])[:, :, None]
+                weighted = shares[..., kept] * (grad[images, rows] / logits.shape[1])[:, :, :, None]
                 # d softmax: p_n (g_n - sum_m p_m g_m), g zero for tokens that no loss reads
                 slope = shares.mul_(-weighted.sum(dim=-1, keepdim=True))
                 slope[..., kept] += weighted
                 if wide is None:
-                    wide = logits.new_zeros(len(logits), logits.shape[3], *slope.shape[1:])
-                wide[image].flatten(1).addmm_(matrix.T, slope.flatten(1))
+                    wide = logits.new_zeros(len(logits), logits.shape[3], *slope.shape[2:])
+                transposed = matrix.T.expand(len(slope), -1, -1)
+                wide[images].flatten(2).baddbmm_(transposed, slope.flatten(2))
             found.append(_narrowed(wide, logits, ctx.size))
         return None, None, None, *found
 
@@ -113,24 +114,28 @@ def _pulled(kept, count: int, grad: torch.Tensor) -> tuple[slice | torch.Tensor,
 
 
 def _rows_of_shares(logits: torch.Tensor, size: tuple[int, int], rival: torch.Tensor | None) -> Iterator:
-    """Yields (image, rows, shares (r, W, heads, N), the matrix (r, h) that made these rows), a few rows at a
-    time.
+    """Yields (images, rows, shares (b, r, W, heads, N), the matrix (r, h) that made these rows): a few images
+    at a time, or a few rows of one.
 
     rival: (B, heads, H, W), takes part in the softmax as one more token behind the last.
     """
     if rival is not None:
         logits = F.pad(logits, (0, 0, 0, 0, 0, 1))
-    heads, count, height = logits.shape[1:4]
+    heads, count = logits.shape[1:3]
     vertical, horizontal = _matrices(logits, size)
-    step = max(1, ROWS_NUMBERS // (heads * count * size[1]))
-    for image, one in enumerate(logits):
-        wide = (horizontal @ one.permute(2, 3, 0, 1).flatten(2)).view(height, -1)
-        for first in range(0, size[0], step):
-            rows = slice(first, first + step)
-            fine = (vertical[rows] @ wide).view(-1, size[1], heads, count)
+    in_a_row = heads * count * size[1]
+    for images in _slices(len(logits), ROWS_NUMBERS // (in_a_row * size[0])):
+        wide = (horizontal @ logits[images].permute(0, 3, 4, 1, 2).flatten(3)).flatten(2)
+        for rows in _slices(size[0], ROWS_NUMBERS // in_a_row):
+            fine = (vertical[rows] @ wide).unflatten(2, (size[1], heads, count))
             if rival is not None:
-                fine[..., -1] = rival[image, :, rows].permute(1, 2, 0)
-            yield image, rows, fine.softmax(dim=-1), vertical[rows]
+                fine[..., -1] = rival[images, :, rows].permute(0, 2, 3, 1)
+            yield images, rows, fine.softmax(dim=-1), vertical[rows]
+
+
+def _slices(count: int, step: int) -> list[slice]:
+    """0 to count in slices of `step`, of 1 at least."""
+    return [slice(first, first + max(1, step)) for first in range(0, count, max(1, step))]
 
 
 def _narrowed(wide: torch.Tensor, like: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
