@@ -46,7 +46,7 @@ def run(shape: str, device: str, names: list[str]) -> dict:
     for place, case in tqdm(chosen, desc=f"{shape}, {device}"):
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:
             rows.append(_row(case, alone.submit(_measured, shape, device, place).result(), rates, rows))
-        print(_line(rows[-1]), flush=True)
+        tqdm.write(_line(rows[-1]))
     facts = {
         "shape": shape,
         "device": device,

@@ -23,13 +23,16 @@ class Cost:
 
 
 def cost(run: Callable[[], object], device: str, repeats: int) -> Cost:
-    """Run once to warm up, with operations counted, then `repeats` times; call it in a process of its own."""
+    """Run once to warm up, with operations counted, then `repeats` times; call it in a process of its own.
+
+    Without repeats the first run is the one that counts.
+    """
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
     with FlopCounterMode(display=False) as counter:
-        run()
-    seconds = [_timed(run, device) for _ in range(repeats)]
-    return Cost(min(seconds), peak_bytes(device), counter.get_total_flops())
+        first = _timed(run, device)
+    seconds = min((_timed(run, device) for _ in range(repeats)), default=first)
+    return Cost(seconds, peak_bytes(device), counter.get_total_flops())
 
 
 def matrix_rate(device: str, dtype: torch.dtype) -> float:

@@ -16,8 +16,8 @@ from kp_helpers.embeddings import append
 IDENTITY = torch.tensor([[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])
 SELECTION_IMAGES = 100
 MODES = ("coupled", "readout")
-PIXELS_AT_ONCE = 2**20
-"""Of the views that pass the model as one batch at test time: four of 512 x 512. It bounds memory."""
+PIXELS_AT_ONCE = 2**19
+"""Of the views that pass the model as one batch at test time: two of 512 x 512. It bounds memory."""
 
 
 @dataclass(frozen=True)
