@@ -34,6 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"--only {name!r} is no job, expected one of: {', '.join(names)}", file=sys.stderr)
             return 1
     content = run(options.shape, options.device, options.only or names)
+    if options.only and options.json.exists():
+        content["rows"] = _merged(json.loads(options.json.read_text())["rows"], content["rows"], names)
     replace_file(options.json, lambda partial: partial.write_text(json.dumps(content, indent=1) + "\n"))
     return 0
 
@@ -80,6 +82,13 @@ def _row(case: cases.Case, cost: measure.Cost, rates: dict, before: list[dict]) 
     }
 
 
+def _merged(before: list[dict], measured: list[dict], names: list[str]) -> list[dict]:
+    """A file's rows with those of jobs that were measured again in their place, in the order of names."""
+    again = {row["name"] for row in measured}
+    rows = [row for row in before if row["name"] not in again] + measured
+    return sorted(rows, key=lambda row: names.index(row["name"]))
+
+
 def _rate(device: str, precision: str) -> float | None:
     """The measured matrix rate; none for bfloat16 on a CPU, where it is emulated."""
     if device == "cpu" and precision == "bfloat16":
@@ -106,7 +115,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.attention", description=__doc__)
     parser.add_argument("--shape", choices=shapes.SHAPES, default="figures", help="whose U-Net (figures)")
     parser.add_argument("--device", choices=DEVICES, default="cpu", help="where it runs (cpu)")
-    parser.add_argument("--only", action="append", metavar="NAME", help="one job alone, may be repeated")
+    parser.add_argument(
+        "--only",
+        action="append",
+        metavar="NAME",
+        help="one job alone, may be repeated; FILE keeps the others",
+    )
     parser.add_argument("--json", type=Path, required=True, metavar="FILE", help="where the rows go")
     return parser
 

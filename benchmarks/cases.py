@@ -179,8 +179,8 @@ def cases(shape: str, device: str) -> list[Case]:
         Case("step with VAE", "plain", "float32", step("plain", encode=True), few),
         Case("step with VAE", "coupled", "float32", step("coupled", encode=True), few),
         Case("step with VAE", "coupled", "bfloat16", step("coupled", "bfloat16", encode=True), few),
-        Case("third stage", "coupled", "float32", coupled_image_steps, 0, share),
-        Case("third stage", "read-out", "float32", third_stage, 0),
+        Case("third stage", "coupled", "float32", coupled_image_steps, few, share),
+        Case("third stage", "read-out", "float32", third_stage, 0 if long else 1),
         Case("inference", "plain", "float32", inference("plain"), few),
         Case("inference", "kit", "float32", inference("kit"), few),
     ]

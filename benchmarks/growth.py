@@ -19,10 +19,10 @@ from kp_helpers import attention
 from kp_helpers.files import replace_file
 
 AXES = {
-    "tokens": (100, 250, 500, 1000),
-    "map_size": (32, 64, 128, 256),
-    "images": (1, 2, 4, 8),
-    "runs": (1, 2, 4, 8),
+    "tokens": (100, 500, 1000),
+    "map_size": (64, 128, 256),
+    "images": (1, 2, 4),
+    "runs": (1, 2, 4),
 }
 _FIXED = {"tokens": 500, "map_size": 128, "images": 1, "runs": 1}
 MODES = ("plain", "coupled", "read-out")

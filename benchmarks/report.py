@@ -64,7 +64,7 @@ def _attention_row(row: dict) -> dict:
         "job": row["name"],
         "mode": row["mode"],
         "precision": row["precision"],
-        "seconds": f"{row['seconds']:.3g}" + ("" if share == 1 else f" ({share:.0%} of it run)"),
+        "seconds": f"{row['seconds']:.3g}" + ("" if share == 1 else f" ({share:.1%} of it run)"),
         "peak memory, GB": f"{row['peak_bytes'] / 1e9:.2f}",
         "TFLOP": f"{row['flops'] / share / 1e12:.3g}",
         "share of the matrix rate": "" if rate is None else f"{rate:.0%}",

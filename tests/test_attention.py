@@ -1,8 +1,8 @@
 import pytest
 import torch
-import torch.nn.functional as F
 from diffusers.models.attention_processor import AttnProcessor, AttnProcessor2_0
 
+from benchmarks import plain
 from kp_helpers import attention
 
 TIMESTEP = 100
@@ -14,33 +14,6 @@ def inputs(tiny_sd):
     latents = torch.randn(2, 4, 16, 16, generator=generator)
     context = 4 * torch.randn(7, tiny_sd.context_width, generator=generator)
     return tiny_sd.unet, latents, context
-
-
-def _oracle(unet, latents, context, layers, size):
-    """Upsample the features that enter a layer, project, multiply, softmax: the published code's order."""
-    features = {}
-    hooks = [
-        unet.get_submodule(name).register_forward_pre_hook(
-            lambda _, args, kwargs, name=name: features.__setitem__(name, args[0]), with_kwargs=True
-        )
-        for name in layers
-    ]
-    with torch.no_grad():
-        unet(latents, TIMESTEP, encoder_hidden_states=context.expand(len(latents), -1, -1))
-    for hook in hooks:
-        hook.remove()
-    maps = [_oracle_layer(unet.get_submodule(name), features[name], context, size) for name in layers]
-    return torch.stack(maps).mean(dim=0)
-
-
-def _oracle_layer(module, features, context, size):
-    side = int(features.shape[1] ** 0.5)
-    grid = features.transpose(1, 2).unflatten(2, (side, side))
-    grid = F.interpolate(grid, size=(size, size), mode="bicubic", align_corners=False)
-    query = module.to_q(grid.flatten(2).transpose(1, 2)).unflatten(2, (module.heads, -1))
-    key = module.to_k(context).unflatten(1, (module.heads, -1))
-    logits = torch.einsum("bpmd,nmd->bmnp", query, key) / query.shape[-1] ** 0.5
-    return logits.softmax(dim=2).mean(dim=1).unflatten(2, (size, size)).detach()
 
 
 def test_default_layers_are_the_first_four_of_the_up_path(tiny_sd):
@@ -56,7 +29,9 @@ def test_default_layers_are_the_first_four_of_the_up_path(tiny_sd):
 
 def test_maps_are_those_of_upsampled_features(inputs):
     unet, latents, context = inputs
-    expected = _oracle(unet, latents, context, attention.readout_layers(unet), 24)
+    expected = plain.attention_maps(
+        unet, latents, TIMESTEP, context, layers=attention.readout_layers(unet), size=24
+    )
     maps = attention.attention_maps(unet, latents, TIMESTEP, context, size=24)
     assert maps.shape == (2, 7, 24, 24)
     assert torch.allclose(maps, expected, atol=2e-5)
@@ -67,7 +42,8 @@ def test_maps_of_chosen_layers_in_any_order(inputs):
     unet, latents, context = inputs
     layers = [attention.cross_attention_layers(unet)[i] for i in (6, 2)]
     maps = attention.attention_maps(unet, latents, TIMESTEP, context, layers=layers, size=20)
-    assert torch.allclose(maps, _oracle(unet, latents, context, layers, 20), atol=2e-5)
+    expected = plain.attention_maps(unet, latents, TIMESTEP, context, layers=layers, size=20)
+    assert torch.allclose(maps, expected, atol=2e-5)
 
 
 def test_a_context_for_each_image(inputs):
