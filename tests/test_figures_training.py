@@ -5,7 +5,7 @@ import csv
 import numpy as np
 import pytest
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import AutoencoderKL, StableDiffusionPipeline
 
 from kp_helpers import attention
 from kp_helpers import diffusion as diffusion_module
@@ -150,9 +150,7 @@ def test_the_model_has_sds_read_out_layers(trained):
 
 
 def test_the_decoder_stage_keeps_the_latents(trained):
-    one, two = (
-        diffusion_module.AutoencoderKL.from_pretrained(trained / "parts" / p) for p in ("vae", "decoder")
-    )
+    one, two = (AutoencoderKL.from_pretrained(trained / "parts" / p) for p in ("vae", "decoder"))
     image = torch.rand(1, 3, 128, 128)
     assert torch.equal(one.encode(image).latent_dist.mean, two.encode(image).latent_dist.mean)
     assert not torch.equal(one.decoder.conv_in.weight, two.decoder.conv_in.weight)
