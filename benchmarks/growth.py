@@ -1,12 +1,14 @@
 """How time and memory of a step grow with tokens, map size, images and runs, on the figures model.
 
 One thing grows at a time, the others stay at 500 tokens, 128 x 128, one image with its view, one run. Each
-point runs in a process of its own; its memory is what it took beyond the loaded model.
+point runs in a process of its own; its memory is what it took beyond the loaded model, its time that of the
+processor in one thread, which other work on the machine hardly changes.
 """
 
 import argparse
 import json
 import sys
+import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -28,7 +30,6 @@ _FIXED = {"tokens": 500, "map_size": 128, "images": 1, "runs": 1}
 _BOTH = ("coupled", "read-out")
 MODES = {"tokens": ("plain", *_BOTH), "map_size": ("plain", *_BOTH), "images": _BOTH, "runs": _BOTH}
 """The plain formulation takes images and runs one by one, so its growth with them is known."""
-_REPEATS = 1
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -43,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
     for point in tqdm(points, desc="growth"):
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:
             rows.append(alone.submit(_row, *point).result())
-    content = {"shape": "figures", "device": "cpu", "threads": torch.get_num_threads(), "rows": rows}
+    content = {"shape": "figures", "device": "cpu", "rows": rows}
     replace_file(options.json, lambda partial: partial.write_text(json.dumps(content, indent=1) + "\n"))
     return 0
 
@@ -51,10 +52,13 @@ def main(arguments: list[str] | None = None) -> int:
 def _row(mode: str, axis: str, value: int) -> dict:
     """One point: a step of `mode`, forward and backward, with one thing grown."""
     sizes = {**_FIXED, axis: value}
-    run, model = _step(mode, **sizes), measure.peak_bytes("cpu")
-    cost = measure.cost(run, "cpu", _REPEATS)
-    row = {"mode": mode, "axis": axis, "value": value, "seconds": cost.seconds}
-    return {**row, "extra_bytes": cost.peak_bytes - model, "maps_bytes": _maps_bytes(**sizes)}
+    torch.set_num_threads(1)
+    run, before = _step(mode, **sizes), measure.peak_bytes("cpu")
+    run()
+    started = time.process_time()
+    run()
+    row = {"mode": mode, "axis": axis, "value": value, "seconds": time.process_time() - started}
+    return {**row, "extra_bytes": measure.peak_bytes("cpu") - before, "maps_bytes": _maps_bytes(**sizes)}
 
 
 def _maps_bytes(tokens: int, map_size: int, images: int, runs: int) -> int:

@@ -106,8 +106,8 @@ def _growth(folder: Path) -> str:
     _save(figure, folder / "growth.png")
     command = "`python -m benchmarks.growth --json results/benchmarks/growth.json`"
     text = (
-        f"A step on the figures model, {content['threads']} threads; one thing grows, the others stay at 500 "
-        "tokens, 128 x 128, one image and its view, one run."
+        f"A step on the {content['shape']} model; one thing grows, the others stay at 500 tokens, 128 x 128, "
+        "one image and its view, one run. Seconds are the processor's, in one thread."
     )
     return f"## Growth\n\n{command}\n\n{text}\n\n![growth](growth.png)\n"
 
