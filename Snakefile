@@ -20,7 +20,25 @@ DATA = config.get("data") or WORLD
 READY = f"{WORLD}/manifest.json" if DATA == WORLD else DATA
 
 FIRST = ["00_figures_world", "01_attention_extraction", "02_stable_keypoints"]
-ON_BASE = ["03_appended_embedding", "08_evaluate_3dpw"]
+TARGET, SIZE, VIEWS, WEIGHTS = (
+    "04_ablation_target",
+    "05_ablation_embedding_size",
+    "06_ablation_augmentation",
+    "07_ablation_loss_weights_and_steps",
+)
+ON_BASE = ["03_appended_embedding", TARGET, SIZE, VIEWS, WEIGHTS, "08_evaluate_3dpw"]
+MORE = {  # (profile, notebook) -> the grid of an ablation, where it is not the notebook's own
+    ("smoke", TARGET): "-p sigmas 0.05",
+    ("smoke", SIZE): "-p ratios 0.2 -p readouts sum,best",
+    ("smoke", VIEWS): "-p views 2",
+    ("smoke", WEIGHTS): "-p runs 2 -p one_step_seeds 2 -p weights 0:0:1 -p step_counts 1 -p image_counts 1"
+    " -p learning_rates 1.0 -p framings squash -p timesteps 300",
+    ("paper", TARGET): "-p sigmas 0.02,0.03,0.05,0.075,0.1,0.15 -p map_size 0",
+    ("paper", SIZE): "-p runs 0 -p ratios 0.05,0.1,0.2,0.5,1.0 -p map_size 0",
+    ("paper", WEIGHTS): "-p runs 0 -p map_size 0 -p one_step_seeds 16 -p step_counts 1,3,10,30,300,1000"
+    " -p image_counts 1,2,10,20,50 -p learning_rates 0.01,0.03,0.3,1.0 -p timesteps 20,50,200,300"
+    " -p weights 0:0:1,1:0:5,0:1:5,1:1:1,5:1:5,1:5:5,5:1:1,1:5:1",
+}
 BASE = f"results/02_stable_keypoints/{RUN}/embedding.safetensors"
 
 
@@ -71,4 +89,4 @@ use rule alone as on_base with:
     wildcard_constraints:
         notebook="|".join(ON_BASE),
     params:
-        more=f"-p base {BASE}",
+        more=lambda wildcards: f"-p base {BASE} {MORE.get((PROFILE, wildcards.notebook), '')}",

@@ -24,6 +24,8 @@ from kp_helpers.training_views import ImagePairs
 
 TARGETS = {"gaussian": gaussian_target, "cauchy": cauchy_target}
 OBJECTIVES = {"mse": losses.target_loss, "cross_entropy": losses.cross_entropy_loss}
+SHARED = ("ratio", "mode", "steps", "images_per_step", "reading", "kept_precision")
+"""The settings that all runs of `appended_stages` have in common."""
 
 
 def base_stage(
@@ -92,19 +94,18 @@ def appended_stages(
     settings: Sequence[AppendedStage],
     *,
     states: Sequence[dict | None] | None = None,
-    cache: str | Path | None = None,
+    cache: str | Path | ReadoutCache | None = None,
 ) -> RunBatch:
     """`appended_stage` for several settings at once, each with its own images and points.
 
-    They may differ in all but ratio, mode, steps, images_per_step, reading and kept_precision. Memory grows
-    with the number of runs.
+    They may differ in all but `SHARED`. Memory grows with their number. cache: also one that batches share.
     """
-    _check_shared(settings, ("ratio", "mode", "steps", "images_per_step", "reading", "kept_precision"))
+    _check_shared(settings, SHARED)
     base, one = base.detach().to(diffusion.device), settings[0]
     if one.mode == "coupled":
         maps_of: Callable = CoupledMaps(base)
     else:
-        kept = ReadoutCache(cache, diffusion.device)
+        kept = cache if isinstance(cache, ReadoutCache) else ReadoutCache(cache, diffusion.device)
         maps_of = ReadoutMaps(diffusion, base, one.reading, kept, one.kept_precision)
     labelled = [
         _Labelled(ImagePairs(diffusion, own, one, one.pool), _targets(at, len(own), one).to(diffusion.device))

@@ -2,7 +2,7 @@
 points.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -133,9 +133,24 @@ def read_appended(
     diffusion: Diffusion, appended: Appended, images: torch.Tensor, settings: TestTime
 ) -> torch.Tensor:
     """Test-time maps of a joint, (B, S, S) with S = settings.read_size; images (B, 3, H, W) in [0,1]."""
+    return _over_views(diffusion, images, settings, _joint_maps(diffusion, appended, settings.reading))[:, 0]
+
+
+def appended_views(
+    diffusion: Diffusion, appended: Appended, images: torch.Tensor, settings: TestTime
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """What `read_appended` averages: of each image the joint's maps in its views (V, 1, S, S), each as its
+    view shows it, and the views (V, 2, 3).
+    """
+    return _views(diffusion, images, settings, _joint_maps(diffusion, appended, settings.reading))
+
+
+def _joint_maps(
+    diffusion: Diffusion, appended: Appended, reading: Reading
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The joint's map (B, 1, S, S) of noised latents (B, C, h, w), S = map_size."""
     first = len(appended.base)
-    context = appended.context.to(diffusion.device)
-    reading, timestep = settings.reading, timestep_of(diffusion, settings.reading)
+    context, timestep = appended.context.to(diffusion.device), timestep_of(diffusion, reading)
     conditioning = context if appended.mode == "coupled" else context[:first]
     tokens = [first + appended.best] if appended.readout == "best" else slice(first, None)
 
@@ -153,7 +168,7 @@ def read_appended(
         )
         return combine(found, appended.readout, 0)[:, None]  # of "best" the one token that was asked for
 
-    return _over_views(diffusion, images, settings, joint_maps)[:, 0]
+    return joint_maps
 
 
 def read_keypoints(maps: torch.Tensor, settings: TestTime) -> torch.Tensor:
@@ -173,6 +188,18 @@ def _over_views(
     maps_of: Callable[[torch.Tensor], torch.Tensor],
 ) -> torch.Tensor:
     """`maps_of(noised latents)` for every view of every image, averaged over views, (B, T, S, S)."""
+    each = _views(diffusion, images, settings, maps_of)
+    return torch.stack([heatmaps.average_views(own, thetas.to(own)) for own, thetas in each])
+
+
+@torch.no_grad()
+def _views(
+    diffusion: Diffusion,
+    images: torch.Tensor,
+    settings: TestTime,
+    maps_of: Callable[[torch.Tensor], torch.Tensor],
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Of each image in turn `maps_of(noised latents)` for every view, (V, T, S, S), and the views."""
     every = [(image, view) for image in range(len(images)) for view in range(settings.views)]
     thetas = torch.cat([_test_view(settings, *one) for one in every])
     at_once = max(1, PIXELS_AT_ONCE // images[0, 0].numel())
@@ -181,12 +208,9 @@ def _over_views(
         part = slice(first, first + at_once)
         shown = geometry.warp(images[[image for image, _ in every[part]]], thetas[part])
         coarse.append(maps_of(_test_latents(diffusion, shown, every[part], settings)))
-    averages = []
+    size = (settings.read_size, settings.read_size)
     for own, theta in zip(torch.cat(coarse).split(settings.views), thetas.split(settings.views), strict=True):
-        size = (settings.read_size, settings.read_size)
-        fine = F.interpolate(own, size=size, mode="bilinear", align_corners=False)
-        averages.append(heatmaps.average_views(fine, theta.to(fine)))
-    return torch.stack(averages)
+        yield F.interpolate(own, size=size, mode="bilinear", align_corners=False), theta
 
 
 def _test_view(settings: TestTime, image: int, view: int) -> torch.Tensor:

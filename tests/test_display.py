@@ -25,6 +25,21 @@ RUNS = pd.DataFrame(
     ]
 )
 CURVE = RUNS.rename(columns={"run": "half_angle"}).assign(low=0.0, high=50.0)
+SWEPT = pd.DataFrame(
+    [
+        {
+            "panel": panel,
+            "line": "gaussian",
+            "method": method,
+            "steps": steps,
+            "value": 30.0,
+            "low": 10,
+            "high": 50,
+        }
+        for panel in ("in a direction", "within")
+        for method, steps in (("a", 1), ("b", 10), ("c", 100))
+    ]
+)
 
 FIGURES = {
     "pictures": lambda: display.pictures(IMAGES, ["a", "b", "c"], title="t"),
@@ -35,6 +50,10 @@ FIGURES = {
     "numbered": lambda: display.numbered(IMAGES, POINTS[None].expand(3, 3, 2)),
     "before_after": lambda: display.before_after(IMAGES, MAPS, MAPS, POINTS),
     "losses": lambda: display.losses(RECORDS),
+    "curves": lambda: display.curves(SWEPT, "steps", log=True, marked=10, y="hits, %"),
+    "ranges": lambda: display.ranges(SWEPT, marked="b", title="t"),
+    "histogram": lambda: display.histogram({"a": [0.01, 0.1, 0.1], "b": [0.2, 1.0]}, x="error"),
+    "simplex": lambda: display.simplex({"1:1:5": ((1, 1, 5), 20.0), "0:0:1": ((0, 0, 1), 5.0)}, "abc"),
     "directions": lambda: display.directions(CURVE),
     "runs": lambda: display.runs(RUNS, paper={"left_foot": (26.25, 18.06), "head": (9.0, None)}),
 }
@@ -65,6 +84,21 @@ def test_points_stand_where_they_are():
     display.mark(axes[0], [(0.25, 0.75)], display.TRUE, "labelled", true=True)
     assert axes[0].collections[-1].get_offsets().tolist() == [[0.25, 0.75]]
     assert axes[0].get_ylim() == (1.0, 0.0), "y must point down"
+
+
+def test_weights_stand_on_the_triangle_by_their_ratios():
+    """1 : 1 : 2 lies half way up, whatever their sum; the corners are (0, 0), (1, 0) and (0.5, 0.87)."""
+    values = {"a": ((1, 1, 2), 1.0), "b": ((10, 10, 20), 1.0), "c": ((0, 3, 0), 2.0)}
+    axis = display.simplex(values, ("x", "y", "z")).axes[0]
+    expected = [(0.5, 0.435), (0.5, 0.435), (1.0, 0.0)]
+    assert np.allclose(axis.collections[0].get_offsets(), expected)
+
+
+def test_a_curve_without_an_interval_has_no_band():
+    rows = SWEPT.drop(columns=["low", "high"])
+    figure = display.curves(rows, "steps", log=True)
+    assert [len(axis.collections) for axis in figure.axes] == [0, 0]
+    assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == ["1", "10", "100"]
 
 
 def test_the_settings_table_names_every_setting():

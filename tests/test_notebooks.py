@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from kp_helpers import embeddings
+from kp_helpers.evaluate import FAILS, HOLDS, OPEN
 from kp_helpers.reproduce import ReproduceError, run_notebook
 from kp_helpers.results.page import index
 
@@ -23,18 +24,43 @@ EXPECTED = {
     "01_attention_extraction": ("maps by hand and by the package", {"words", "layers", "heads", "levels"}),
     "02_stable_keypoints": ("24 joints by the linear map, learned tokens", {"losses", "keypoints", "maps"}),
     "03_appended_embedding": ("left_foot, appended, coupled mode", {"labels", "target", "maps", "points"}),
+    "04_ablation_target": (
+        "left_foot, appended, coupled mode, gaussian 0.05",
+        {"targets", "pull", "hits"},
+    ),
+    "05_ablation_embedding_size": ("left_foot, appended, coupled mode, best of 0.2 N", {"hits"}),
+    "06_ablation_augmentation": (
+        "left_foot, appended, coupled mode, vote of 10 views",
+        {"ways", "hits", "errors"},
+    ),
+    "07_ablation_loss_weights_and_steps": (
+        "left_foot, appended, coupled mode, weights 0:0:1",
+        {"weights", "steps", "training_images", "variants", "one_step"},
+    ),
     "08_evaluate_3dpw": (
         "left_elbow, appended, coupled mode",
         {"runs", "runs_within", "directions", "points"},
     ),
 }
+ABLATIONS = (("04", "07"), ("05", "06"))
+"""Which of them run one after the other."""
+GRIDS: dict[str, dict] = {
+    "04_ablation_target": {"sigmas": "0.05"},
+    "05_ablation_embedding_size": {"ratios": "0.2", "readouts": "sum,best"},
+    "06_ablation_augmentation": {"views": "2"},
+    "07_ablation_loss_weights_and_steps": {
+        **{"runs": 1, "one_step_seeds": 2, "weights": "0:0:1", "step_counts": "1", "image_counts": "3"},
+        **{"learning_rates": "1.0", "framings": "squash", "timesteps": "300"},
+    },
+}
+"""Ablations over a few variants."""
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory, tiny_sd_folder, tiny_threedpw) -> Path:
-    """The results folder after all notebooks; two of them at a time, 03 and 08 behind 02, as they need it."""
+    """The results folder after all notebooks; two of them at a time, behind 02 those that need its base."""
     from kp_helpers.figures.export import export
 
     root = tmp_path_factory.mktemp("results")
@@ -45,8 +71,10 @@ def results(tmp_path_factory, tiny_sd_folder, tiny_threedpw) -> Path:
     second = {"00_figures_world": foreign, "01_attention_extraction": foreign}
     own = {"00_figures_world": {"data": root / "world", "pictures": 2, "samples": 2}}
     jobs = [(root, first), (root, second), (root / "own", own)]
+    grids = [{name: {**on_base, **GRIDS[name]} for name in GRIDS if name[:2] in pair} for pair in ABLATIONS]
     with ThreadPoolExecutor(2) as pool:
         errors = list(pool.map(reproduce, *zip(*jobs, strict=True)))
+        errors += pool.map(reproduce, [root, root], grids)
     (root / "failed.txt").write_text("".join(errors))
     return root
 
@@ -77,6 +105,18 @@ def test_a_notebook_saves_its_result(name, results):
     assert pictures <= {path.stem for path in (out / "figures").glob("*.png")}
     config = json.loads((out / "config.json").read_text())
     assert config["data"]["kind"] == "3DPW" and config["settings"]
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_an_ablation_keeps_its_verdicts_and_differences(name, results):
+    out = results / name / "smoke"
+    verdicts = list(csv.DictReader((out / "verdicts.csv").open()))
+    assert verdicts and {row["verdict"] for row in verdicts} <= {HOLDS, FAILS, OPEN}
+    differences = list(csv.DictReader((out / "differences.csv").open()))
+    methods = {row["method"] for row in csv.DictReader((out / "predictions.csv").open())}
+    assert {row["variant"] for row in differences} < methods and "mean position" in methods
+    config = json.loads((out / "config.json").read_text())["settings"]
+    assert config["joint"] == "left_foot" and config.keys() & {"variants", "views"}
 
 
 def test_the_base_embedding_can_be_read_again(results, tiny_sd):

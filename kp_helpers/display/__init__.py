@@ -4,7 +4,7 @@ Every figure is closed as it is returned: the last line of a cell shows it once,
 it. Images are (3, H, W) in [0,1], maps (H, W), points (x, y) in [0,1].
 """
 
-from kp_helpers.display.charts import directions, losses, runs
+from kp_helpers.display.charts import curves, directions, histogram, losses, ranges, runs, simplex
 from kp_helpers.display.pictures import (
     COLOURS,
     TRUE,
@@ -26,11 +26,13 @@ __all__ = [
     "COLOURS",
     "TRUE",
     "before_after",
+    "curves",
     "data_name",
     "directions",
     "grid",
     "heat",
     "heat_maps",
+    "histogram",
     "keypoints",
     "legend",
     "losses",
@@ -39,7 +41,9 @@ __all__ = [
     "numbered",
     "picture",
     "pictures",
+    "ranges",
     "runs",
     "segments",
     "settings_table",
+    "simplex",
 ]

@@ -1,6 +1,6 @@
-"""Losses over the steps, hits run by run, and hits over the width of a direction."""
+"""Charts: losses over the steps, hits run by run, values over a setting, and how errors are distributed."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -57,9 +57,7 @@ def directions(rows: pd.DataFrame, *, chosen: float = 45.0, title: str = "") -> 
     for axis, joint in zip(axes, joints, strict=True):
         groups = rows[rows["joint"] == joint].groupby("method", sort=False)
         for colour, (method, curve) in zip(COLOURS, groups, strict=False):
-            axis.plot(curve["half_angle"], curve["value"], color=colour, linewidth=1.8, label=method)
-            band = {"color": colour, "alpha": 0.12, "linewidth": 0}
-            axis.fill_between(curve["half_angle"], curve["low"], curve["high"], **band)
+            _line(axis, curve["half_angle"], curve, colour, method)
         axis.axvline(chosen, color="#444444", linewidth=0.8, linestyle="--")
         axis.set(xticks=range(0, 181, 45), ylim=(-4, 104))
         axis.set_xlabel("half-angle, degrees", fontsize=8)
@@ -79,3 +77,100 @@ def _charts(count: int, side: tuple[float, float], title: str, **options) -> tup
     for axis in axes.flat:
         axis.tick_params(labelsize=8)
     return figure, list(axes.flat)
+
+
+def curves(
+    rows: pd.DataFrame,
+    x: str,
+    *,
+    log: bool = False,
+    marked: float | None = None,
+    title: str = "",
+    y: str = "",
+) -> Figure:
+    """A value over a setting: a chart a panel, a line with a dot a value for each `line` of it.
+
+    rows: panel, line, value and the column `x`; low and high too where there is an interval, in the value's
+    unit. log: of the setting's axis. marked: a dashed line there, for the paper's choice. y: what value is.
+    """
+    panels = list(rows["panel"].unique())
+    figure, axes = _charts(len(panels), (3.4, 2.7), title)
+    for axis, panel in zip(axes, panels, strict=True):
+        groups = rows[rows["panel"] == panel].groupby("line", sort=False)
+        for colour, (name, curve) in zip(COLOURS, groups, strict=False):
+            _line(axis, curve[x], curve, colour, name, marker="o" if len(curve) < 20 else "")
+        if marked is not None:
+            axis.axvline(marked, color="#444444", linewidth=0.8, linestyle="--")
+        if log:
+            _log_ticks(axis, sorted(rows[x].unique()))
+        axis.set_xlabel(x.replace("_", " "), fontsize=8)
+        axis.set_title(panel, fontsize=9)
+    axes[0].set_ylabel(y, fontsize=8)
+    legend(figure, *axes)
+    return figure
+
+
+def ranges(rows: pd.DataFrame, *, marked: str = "", title: str = "", x: str = "hits, %") -> Figure:
+    """Variants one below the other, each a dot with its interval. rows: method, value, low, high.
+
+    marked: the variant that the others are compared with, in colour, with a dashed line at its value.
+    """
+    figure, (axis,) = _charts(1, (6.0, 0.6 + 0.28 * len(rows)), title)
+    for place, row in enumerate(rows.itertuples()):
+        colour = COLOURS[0] if row.method == marked else COLOURS[1]
+        axis.plot([row.low, row.high], [place, place], color=colour, linewidth=1.6, alpha=0.6)
+        axis.scatter(row.value, place, color=colour, s=28, zorder=3)
+        if row.method == marked:
+            axis.axvline(row.value, color=colour, linewidth=0.8, linestyle="--")
+    axis.set_yticks(range(len(rows)), rows["method"])
+    axis.invert_yaxis()
+    axis.set_xlabel(x, fontsize=8)
+    return figure
+
+
+def histogram(groups: Mapping[str, object], *, bins: int = 40, title: str = "", x: str = "") -> Figure:
+    """Shares of values in bins that are even on a logarithmic axis, one chart a group; values above 0."""
+    figure, axes = _charts(len(groups), (3.4, 2.4), title, sharey=True)
+    every = np.concatenate([np.asarray(values, float) for values in groups.values()])
+    edges = np.geomspace(every.min(), every.max() * (1 + 1e-9), bins + 1)
+    for axis, colour, (name, values) in zip(axes, COLOURS, groups.items(), strict=False):
+        values = np.asarray(values, float)
+        axis.hist(values, edges, weights=np.full(len(values), 100 / len(values)), color=colour, alpha=0.75)
+        _log_ticks(axis, [tick for tick in (0.001, 0.01, 0.03, 0.1, 0.3, 1.0) if tick >= edges[0]])
+        axis.set_xlabel(x, fontsize=8)
+        axis.set_title(f"{name}, n {len(values)}", fontsize=9)
+    axes[0].set_ylabel("% of the predictions", fontsize=8)
+    return figure
+
+
+def _log_ticks(axis: Axes, ticks: Sequence[float]) -> None:
+    """A logarithmic axis with these ticks alone, as plain numbers."""
+    axis.set(xscale="log", xticks=ticks, xticklabels=[f"{tick:.3g}" for tick in ticks])
+    axis.minorticks_off()
+
+
+def _line(axis: Axes, x: pd.Series, curve: pd.DataFrame, colour: str, name: str, marker: str = "") -> None:
+    """A curve's value over x, with a band from low to high where it has them."""
+    axis.plot(x, curve["value"], color=colour, linewidth=1.8, marker=marker, markersize=4, label=name)
+    if "low" in curve:
+        axis.fill_between(x, curve["low"], curve["high"], color=colour, alpha=0.12, linewidth=0)
+
+
+def simplex(values: Mapping[str, tuple], corners: Sequence[str], *, title: str = "") -> Figure:
+    """Numbers on a triangle of three weights. values: name -> (the weights (3,), of which only the ratios
+    count, the number); corners: the weights' names.
+    """
+    figure, (axis,) = _charts(1, (4.2, 3.6), title)
+    place = np.array([(0.0, 0.0), (1.0, 0.0), (0.5, 0.87)])
+    axis.fill(*place.T, facecolor="none", edgecolor="#999999", linewidth=0.8)
+    for (x, y), corner in zip(place, corners, strict=True):
+        axis.text(x, y + (0.05 if y else -0.05), corner, ha="center", va="bottom" if y else "top", fontsize=8)
+    points = np.array([np.asarray(weights) / sum(weights) @ place for weights, _ in values.values()])
+    numbers = [number for _, number in values.values()]
+    dots = axis.scatter(*points.T, c=numbers, cmap="viridis", s=90, zorder=3, edgecolors="white")
+    for (x, y), (name, (_, number)) in zip(points, values.items(), strict=True):
+        axis.text(x + 0.035, y, f"{name}\n{number:.1f}", fontsize=7, va="center")
+    figure.colorbar(dots, ax=axis, shrink=0.7)
+    axis.set(xlim=(-0.15, 1.15), ylim=(-0.15, 1.0), aspect="equal")
+    axis.axis("off")
+    return figure

@@ -1,9 +1,23 @@
 """Predict over a test set, score, tabulate: `compare` for every run, then `score`, `summarise`, `table`.
 
 `report` has every measure, `directions` the curve over the half-angle, `misses` what misses sit on, and
-`differences` one method against others.
+`differences` one method against others. An ablation is a `sweep` over `Variant`s, with `against`, `over` and
+`judged` for what it found.
 """
 
+from kp_helpers.evaluate.ablation import (
+    FAILS,
+    HOLDS,
+    MARGIN,
+    OPEN,
+    against,
+    judged,
+    measured_variants,
+    over,
+    variants_table,
+    verdict,
+    verdict_of_share,
+)
 from kp_helpers.evaluate.protocol import (
     BASE,
     MEAN,
@@ -18,6 +32,8 @@ from kp_helpers.evaluate.protocol import (
     learn,
     load_base,
     locate,
+    located,
+    mean_position,
     nearest_token,
     unlabelled,
 )
@@ -33,34 +49,57 @@ from kp_helpers.evaluate.scores import (
     summarise,
 )
 from kp_helpers.evaluate.surroundings import misses
+from kp_helpers.evaluate.sweep import Variant, drawn, sweep
 from kp_helpers.evaluate.tables import beside_paper, table
+from kp_helpers.evaluate.views import VOTE_RADIUS, WAYS, by_views, humps, vote
 
 __all__ = [
     "BASE",
+    "FAILS",
+    "HOLDS",
+    "MARGIN",
     "MEAN",
     "MEASURES",
+    "OPEN",
     "PAPER",
+    "VOTE_RADIUS",
+    "WAYS",
     "Found",
     "Framed",
     "Measured",
+    "Variant",
+    "against",
     "appended_name",
     "beside_paper",
+    "by_views",
     "compare",
     "data_set",
     "differences",
     "directions",
     "draw_run",
+    "drawn",
     "framed",
+    "humps",
     "in_squares",
+    "judged",
     "learn",
     "listed",
     "load_base",
     "locate",
+    "located",
+    "mean_position",
+    "measured_variants",
     "misses",
     "nearest_token",
+    "over",
     "report",
     "score",
     "summarise",
+    "sweep",
     "table",
     "unlabelled",
+    "variants_table",
+    "verdict",
+    "verdict_of_share",
+    "vote",
 ]

@@ -130,6 +130,11 @@ def appended_name(settings: AppendedStage) -> str:
     return f"appended, {settings.mode} mode"
 
 
+def of_run(settings: AppendedStage, run: int) -> AppendedStage:
+    """The settings of one run: its random numbers follow from the seed and the run."""
+    return settings.replace(seed=int(np.random.SeedSequence([settings.seed, run]).generate_state(1)[0]))
+
+
 def learn(
     diffusion: Diffusion,
     base: torch.Tensor,
@@ -143,8 +148,7 @@ def learn(
 
     cache: as for `optimize.appended_stage`.
     """
-    seed = int(np.random.SeedSequence([settings.seed, run]).generate_state(1)[0])
-    own, points = settings.replace(seed=seed), train.points(joint)
+    own, points = of_run(settings, run), train.points(joint)
     stage = optimize.appended_stage(diffusion, base, train.images, points, own, cache=cache)
     for _ in stage:
         pass
@@ -193,13 +197,20 @@ def compare(
     points = {
         appended_name(settings.appended): readout.read_keypoints(maps, settings.test),
         BASE: locate(diffusion, appended.base, test.images, settings.test, [token])[:, 0],
-        MEAN: train.points(joint).mean(dim=0).expand(len(test.images), 2),
     }
-    return [
-        Found(sample, joint, point, method, run)
-        for method, inside in points.items()
-        for sample, point in zip(test.samples, test.in_frames(inside), strict=True)
-    ]
+    found = [one for method, own in points.items() for one in located(test, own, joint, method, run)]
+    return found + mean_position(train, test, joint, run)
+
+
+def mean_position(train: Framed, test: Framed, joint: str, run: int) -> list[Found]:
+    """The control that looks at no picture: the labels' mean position in the square."""
+    return located(test, train.points(joint).mean(dim=0).expand(len(test.images), 2), joint, MEAN, run)
+
+
+def located(test: Framed, points: torch.Tensor, joint: str, method: str, run: int) -> list[Found]:
+    """Predicted points (n, 2) in [0,1] of the test images as a method's predictions in their frames."""
+    pairs = zip(test.samples, test.in_frames(points), strict=True)
+    return [Found(sample, joint, point, method, run) for sample, point in pairs]
 
 
 def in_squares(found: Sequence[Found], test: Framed) -> dict[str, torch.Tensor]:

@@ -1,0 +1,153 @@
+"""Ablations: named changes of the settings, learned from the same draws and read on the same test pictures.
+
+A variant's name is the `method` of its predictions, so `score` and all that follows take them as they are.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from kp_helpers import optimize, readout
+from kp_helpers.config import AppendedStage, Profile, Protocol
+from kp_helpers.data import DataError, KeypointSample
+from kp_helpers.diffusion import Diffusion
+from kp_helpers.evaluate.protocol import (
+    Found,
+    Framed,
+    draw_run,
+    framed,
+    located,
+    mean_position,
+    of_run,
+)
+from kp_helpers.readout import Appended
+from kp_helpers.readout_cache import ReadoutCache
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A named change of the settings: the fields of each group that differ from the profile's."""
+
+    name: str
+    appended: Mapping = field(default_factory=dict)
+    test: Mapping = field(default_factory=dict)
+    protocol: Mapping = field(default_factory=dict)
+
+    def settings(self, profile: Profile) -> Profile:
+        """The profile with the changes; a ConfigError for one that cannot be."""
+        groups = ("appended", "test", "protocol")
+        return profile.replace(
+            **{group: getattr(profile, group).replace(**getattr(self, group)) for group in groups}
+        )
+
+
+def sweep(
+    diffusion: Diffusion,
+    base: torch.Tensor,
+    sets: tuple[Sequence[KeypointSample], Sequence[KeypointSample]],
+    joint: str,
+    settings: Profile,
+    variants: Sequence[Variant],
+    run: int,
+    *,
+    cache: Path | None = None,
+    at_once: int = 8,
+) -> list[Found]:
+    """One run of every variant, and the control "mean position" of the first variant's labels.
+
+    base: (N, D). sets: training and test samples, of which all variants with the same numbers of images see
+    the same, under the same noise and views. at_once: how many variants that fit into one batch are learned
+    side by side; memory grows with it. cache: a folder as for `optimize.appended_stage`; without one what
+    read-out mode keeps is shared by the variants of this run.
+    """
+    own = [variant.settings(settings) for variant in variants]
+    shown = _shown(sets, diffusion.image_size, joint, run, [one.protocol for one in own])
+    trains = [train for train, _ in shown]
+    kept = ReadoutCache(cache, diffusion.device)
+    learned = _learned(diffusion, base, trains, joint, [of_run(o.appended, run) for o in own], kept, at_once)
+    found = []
+    for variant, one, (_, test), appended in zip(variants, own, shown, learned, strict=True):
+        maps = readout.read_appended(diffusion, appended, test.images, one.test)
+        found += located(test, readout.read_keypoints(maps, one.test), joint, variant.name, run)
+    return found + mean_position(*shown[0], joint, run)
+
+
+def drawn(
+    train_set: Sequence[KeypointSample],
+    test_set: Sequence[KeypointSample],
+    joint: str,
+    run: int,
+    protocol: Protocol,
+) -> tuple[list[KeypointSample], list[KeypointSample]]:
+    """`draw_run`, for any number of training images: a smaller draw is the beginning of a larger one.
+
+    Where more are asked for than there are sequences, further frames of the same sequences follow.
+    """
+    showing = [sample for sample in train_set if sample.visible[joint]]
+    if protocol.train_images > len(showing):
+        raise DataError(
+            f"{len(showing)} training frames show {joint}, expected at least {protocol.train_images}"
+        )
+    count = min(protocol.train_images, len({sample.sequence for sample in showing}))
+    train, test = draw_run(train_set, test_set, joint, run, protocol.replace(train_images=count))
+    first = {sample.name for sample in train}
+    order = np.random.default_rng((protocol.seed, run, 3)).permutation(len(showing))
+    rest = [showing[i] for i in order if showing[i].name not in first]
+    return train + rest[: protocol.train_images - count], test
+
+
+def _learned(
+    diffusion: Diffusion,
+    base: torch.Tensor,
+    trains: Sequence[Framed],
+    joint: str,
+    settings: Sequence[AppendedStage],
+    cache: ReadoutCache,
+    at_once: int,
+) -> list[Appended]:
+    """The embedding of each setting; those that can be are optimised as one batch."""
+    groups: dict[tuple, list[int]] = {}
+    for number, one in enumerate(settings):
+        groups.setdefault(tuple(getattr(one, name) for name in optimize.SHARED), []).append(number)
+    learned: dict[int, Appended] = {}
+    for numbers in groups.values():
+        for first in range(0, len(numbers), at_once):
+            part = numbers[first : first + at_once]
+            images = [trains[n].images for n in part]
+            points = [trains[n].points(joint) for n in part]
+            own = [settings[n] for n in part]
+            batch = optimize.appended_stages(diffusion, base, images, points, own, cache=cache)
+            for _ in batch:
+                pass
+            learned |= zip(part, batch.results, strict=True)
+    return [learned[number] for number in range(len(settings))]
+
+
+def _shown(
+    sets: tuple[Sequence[KeypointSample], Sequence[KeypointSample]],
+    size: int,
+    joint: str,
+    run: int,
+    protocols: Sequence[Protocol],
+) -> list[tuple[Framed, Framed]]:
+    """Training and test pictures of a run for each protocol; none is read and framed twice."""
+    kept: dict[tuple[Protocol, str], Framed] = {}
+    pairs = {}
+    for protocol in dict.fromkeys(protocols):
+        framing = protocol.replace(train_images=1)
+        parts = []
+        for samples in drawn(*sets, joint, run, protocol):
+            for sample in samples:
+                if (framing, sample.name) not in kept:
+                    kept[framing, sample.name] = framed([sample], size, protocol)
+            parts.append(_joined([kept[framing, sample.name] for sample in samples]))
+        pairs[protocol] = tuple(parts)
+    return [pairs[protocol] for protocol in protocols]
+
+
+def _joined(parts: Sequence[Framed]) -> Framed:
+    squares = tuple(part.squares[0] for part in parts)
+    return Framed(tuple(p.samples[0] for p in parts), squares, torch.cat([p.images for p in parts]))
