@@ -7,7 +7,6 @@ mode and the number of kept views differ.
 import argparse
 import json
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,21 +43,17 @@ def measured(data: Path, joints: tuple[str, ...], runs: int) -> dict:
     settings = settings.replace(protocol=settings.protocol.replace(runs=runs))
     base = evaluate.load_base(BASE, model)
     sets = tuple(evaluate.data_set(data, split, joints) for split in ("train", "test"))
-    found, seconds = [], {}
+    found = []
     jobs = [(*variant, joint, run) for joint in joints for run in range(runs) for variant in VARIANTS]
     for mode, pool, joint, run in tqdm(jobs, desc="runs"):
         own = settings.replace(appended=settings.appended.replace(mode=mode, augmentation_pool=pool))
-        started = time.perf_counter()
         found += _run(model, base, sets, own, joint, run, _name(mode, pool))
-        seconds[mode, pool] = seconds.get((mode, pool), 0.0) + time.perf_counter() - started
     scores = evaluate.score(found)
     rows = [row for row in map(_row, evaluate.summarise(scores, 5)) if row["measure"] in _SHOWN]
-    for row in rows:
-        row["seconds"] = seconds[row["mode"], row["pool"]] / runs / len(joints)
     first, *others = (_name(*variant) for variant in VARIANTS)
     about = {"data": f"Data: {describe_data(data)['kind']}", "model": f"model: {model.name}"}
     differences = evaluate.differences(scores, first, others).to_dict("records")
-    return {**about, "settings": _settings(settings), "rows": rows, "differences": differences}
+    return {**about, "runs": runs, "settings": _settings(settings), "rows": rows, "differences": differences}
 
 
 def _run(model, base, sets, settings, joint: str, run: int, name: str) -> list[evaluate.Found]:

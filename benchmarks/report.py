@@ -145,11 +145,10 @@ def _modes(folder: Path) -> str:
             "views kept": row["pool"] or "new ones each step",
             "measure": row["measure"],
             "%": f"{row['value']:.1f} ± {row['sd']:.1f} [{row['low']:.0f}, {row['high']:.0f}], n {row['n']}",
-            "seconds a run": f"{row['seconds']:.0f}",
         }
         for row in content["rows"]
     ]
-    command = "`python -m benchmarks.modes --json results/benchmarks/modes.json`"
+    command = f"`python -m benchmarks.modes --runs {content['runs']} --json results/benchmarks/modes.json`"
     text = f"{content['settings']} {content['data']}, {content['model']}."
     return (
         f"## Accuracy of the modes, side by side\n\n{command}\n\n{text}\n\n{_markdown(pd.DataFrame(rows))}\n"
