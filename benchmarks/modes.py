@@ -52,7 +52,8 @@ def measured(data: Path, joints: tuple[str, ...], runs: int) -> dict:
     rows = [row for row in map(_row, evaluate.summarise(scores, 5)) if row["measure"] in _SHOWN]
     first, *others = (_name(*variant) for variant in VARIANTS)
     about = {"data": f"Data: {describe_data(data)['kind']}", "model": f"model: {model.name}"}
-    differences = evaluate.differences(scores, first, others).to_dict("records")
+    compared = evaluate.differences(scores, first, others)
+    differences = compared.astype(object).where(compared.notna(), None).to_dict("records")
     return {**about, "runs": runs, "settings": _settings(settings), "rows": rows, "differences": differences}
 
 
