@@ -67,18 +67,6 @@ def directions(rows: pd.DataFrame, *, chosen: float = 45.0, title: str = "") -> 
     return figure
 
 
-def _charts(count: int, side: tuple[float, float], title: str, **options) -> tuple[Figure, list[Axes]]:
-    """An empty figure with `count` charts in a row, each (width, height) inches."""
-    with plt.rc_context(RC):
-        size = (side[0] * count, side[1])
-        figure, axes = plt.subplots(1, count, figsize=size, layout="constrained", squeeze=False, **options)
-    plt.close(figure)
-    figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=10)
-    for axis in axes.flat:
-        axis.tick_params(labelsize=8)
-    return figure, list(axes.flat)
-
-
 def curves(
     rows: pd.DataFrame,
     x: str,
@@ -136,24 +124,11 @@ def histogram(groups: Mapping[str, object], *, bins: int = 40, title: str = "", 
     for axis, colour, (name, values) in zip(axes, COLOURS, groups.items(), strict=False):
         values = np.asarray(values, float)
         axis.hist(values, edges, weights=np.full(len(values), 100 / len(values)), color=colour, alpha=0.75)
-        _log_ticks(axis, [tick for tick in (0.001, 0.01, 0.03, 0.1, 0.3, 1.0) if tick >= edges[0]])
+        _log_ticks(axis, [tick for tick in (0.001, 0.01, 0.03, 0.1, 0.3) if edges[0] <= tick <= edges[-1]])
         axis.set_xlabel(x, fontsize=8)
         axis.set_title(f"{name}, n {len(values)}", fontsize=9)
     axes[0].set_ylabel("% of the predictions", fontsize=8)
     return figure
-
-
-def _log_ticks(axis: Axes, ticks: Sequence[float]) -> None:
-    """A logarithmic axis with these ticks alone, as plain numbers."""
-    axis.set(xscale="log", xticks=ticks, xticklabels=[f"{tick:.3g}" for tick in ticks])
-    axis.minorticks_off()
-
-
-def _line(axis: Axes, x: pd.Series, curve: pd.DataFrame, colour: str, name: str, marker: str = "") -> None:
-    """A curve's value over x, with a band from low to high where it has them."""
-    axis.plot(x, curve["value"], color=colour, linewidth=1.8, marker=marker, markersize=4, label=name)
-    if "low" in curve:
-        axis.fill_between(x, curve["low"], curve["high"], color=colour, alpha=0.12, linewidth=0)
 
 
 def simplex(values: Mapping[str, tuple], corners: Sequence[str], *, title: str = "") -> Figure:
@@ -174,3 +149,29 @@ def simplex(values: Mapping[str, tuple], corners: Sequence[str], *, title: str =
     axis.set(xlim=(-0.15, 1.15), ylim=(-0.15, 1.0), aspect="equal")
     axis.axis("off")
     return figure
+
+
+def _charts(count: int, side: tuple[float, float], title: str, **options) -> tuple[Figure, list[Axes]]:
+    """An empty figure with `count` charts in a row, each (width, height) inches."""
+    with plt.rc_context(RC):
+        size = (side[0] * count, side[1])
+        figure, axes = plt.subplots(1, count, figsize=size, layout="constrained", squeeze=False, **options)
+    plt.close(figure)
+    figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=10)
+    for axis in axes.flat:
+        axis.tick_params(labelsize=8)
+    return figure, list(axes.flat)
+
+
+def _log_ticks(axis: Axes, ticks: Sequence[float]) -> None:
+    """A logarithmic axis with these ticks as plain numbers, without those that would touch the one before."""
+    apart = [tick for n, tick in enumerate(ticks) if not n or tick > 1.25 * ticks[n - 1]]
+    axis.set(xscale="log", xticks=apart, xticklabels=[f"{tick:.3g}" for tick in apart])
+    axis.minorticks_off()
+
+
+def _line(axis: Axes, x: pd.Series, curve: pd.DataFrame, colour: str, name: str, marker: str = "") -> None:
+    """A curve's value over x, with a band from low to high where it has them."""
+    axis.plot(x, curve["value"], color=colour, linewidth=1.8, marker=marker, markersize=4, label=name)
+    if "low" in curve:
+        axis.fill_between(x, curve["low"], curve["high"], color=colour, alpha=0.12, linewidth=0)
