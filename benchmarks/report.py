@@ -52,7 +52,7 @@ def _attention(folder: Path, name: str) -> str:
     _plot_attention(content, folder / f"{name}.png")
     rate = content["matrix_rate"]["float32"] / 1e9
     facts = f"{content['machine']}, {content['threads']} threads, torch {content['torch']}, "
-    facts += f"matrix rate {rate:.0f} GFLOP/s in float32."
+    facts += f"matrix rate {rate:.0f} GFLOP/s in float32. {content.get('note', '')}".rstrip()
     table = _markdown(pd.DataFrame([_attention_row(row) for row in content["rows"]]))
     return f"## {title}\n\n{command}\n\n{facts}\n\n{table}\n\n![seconds and memory]({name}.png)\n"
 
