@@ -9,10 +9,13 @@ from kp_helpers.attention import shares
 SIDES = ((4, 6), (4, 6), (8, 12))
 
 
-@pytest.fixture(params=[2**22, 1])
-def rows_at_a_time(request, monkeypatch):
-    """All rows at once, and one row at a time."""
-    monkeypatch.setattr(shares, "ROWS_NUMBERS", request.param)
+@pytest.fixture(params=["kept whole", "all rows at once", "one row at a time"])
+def way(request, monkeypatch):
+    """The ways of one sum, which the number of shares decides between."""
+    if request.param != "kept whole":
+        monkeypatch.setattr(shares, "KEPT_NUMBERS", 0)
+    if request.param == "one row at a time":
+        monkeypatch.setattr(shares, "ROWS_NUMBERS", 1)
 
 
 @pytest.fixture
@@ -40,7 +43,7 @@ def _rivals(size):
 @pytest.mark.parametrize("size", [(16, 24), (7, 5)])
 @pytest.mark.parametrize("with_rivals", [False, True])
 @pytest.mark.parametrize("tokens", [None, [3, 0], slice(2, None), torch.tensor([1])])
-def test_shares_and_their_gradients(coarse, rows_at_a_time, size, with_rivals, tokens):
+def test_shares_and_their_gradients(coarse, way, size, with_rivals, tokens):
     rivals = _rivals(size) if with_rivals else None
     expected = _plain(coarse, size, rivals)[:, slice(None) if tokens is None else tokens]
     found = shares.mean_shares(coarse, size, rivals, tokens)
@@ -51,14 +54,14 @@ def test_shares_and_their_gradients(coarse, rows_at_a_time, size, with_rivals, t
         assert torch.allclose(mine, theirs, atol=1e-5)
 
 
-def test_the_gradient_by_finite_differences():
+def test_the_gradient_by_finite_differences(way):
     logits = torch.randn(1, 2, 3, 3, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     assert torch.autograd.gradcheck(
         lambda x: shares.mean_shares([x], (4, 5), None, [2, 0]), logits.requires_grad_(True)
     )
 
 
-def test_large_logits_stay_finite():
+def test_large_logits_stay_finite(way):
     logits = torch.tensor([200.0, -200.0, 0.0]).reshape(1, 1, 3, 1, 1).expand(1, 2, 3, 4, 4)
     found = shares.mean_shares([logits], 8)
     assert torch.equal(found[0, :, 0, 0], torch.tensor([1.0, 0.0, 0.0]))
