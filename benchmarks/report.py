@@ -91,16 +91,17 @@ def _growth(folder: Path) -> str:
         return ""
     rows = pd.DataFrame(content["rows"])
     rows["GB beyond model and returned maps"] = (rows["extra_bytes"] - rows["maps_bytes"]).clip(lower=0) / 1e9
+    modes = list(rows["mode"].unique())  # a panel that lacks one keeps the others' colours
     figure, axes = plt.subplots(2, 4, figsize=(14, 6), layout="constrained", sharey="row")
     for column, axis in enumerate(rows["axis"].unique()):
         own = rows[rows["axis"] == axis]
         for line, what in enumerate(("seconds", "GB beyond model and returned maps")):
             place = axes[line, column]
-            sns.lineplot(
-                own, x="value", y=what, hue="mode", marker="o", ax=place, legend=not (line or column)
-            )
+            shown = {"hue": "mode", "hue_order": modes, "legend": not (line or column)}
+            sns.lineplot(own, x="value", y=what, marker="o", ax=place, **shown)
             place.set(xscale="log", xlabel=axis.replace("_", " "), xticks=own["value"].unique())
             place.set_xticklabels(own["value"].unique())
+            place.minorticks_off()
     for place in axes[0]:
         place.set_yscale("log")
     _save(figure, folder / "growth.png")
