@@ -2,7 +2,8 @@
 
 Both modes are called with a run's `ImagePairs`, its tokens (M, D), an image of it for each run, and the step;
 they return for each run its maps (2, M, S, S), on the plain image and on the view of the step, and that view,
-theta (1, 2, 3). No run sees another's tokens: each is a place of the batch with a context of its own.
+theta (1, 2, 3). Read-out mode sums the maps to (2, 1, S, S) for a run that reads their sum. No run sees
+another's tokens: each is a place of the batch with a context of its own.
 """
 
 from collections.abc import Sequence
@@ -42,7 +43,7 @@ class CoupledMaps:
             pairs[0].settings.reading,
             tokens=slice(-len(tokens[0]), None),
         )
-        return _by_run(maps, pairs, images, views)
+        return _by_run(maps.unflatten(0, (-1, 2)).unbind(), pairs, images, views)
 
 
 class ReadoutMaps:
@@ -62,14 +63,20 @@ class ReadoutMaps:
     ) -> Maps:
         views = [own.view(step) for own in pairs]
         kept = [self._kept(own, *at).to(torch.float32) for own, *at in zip(pairs, images, views, strict=True)]
-        maps = attention.maps_from_queries(
-            self.diffusion.unet,
-            [_joined_queries(layer) for layer in zip(*(one.queries for one in kept), strict=True)],
-            _twice(tokens),
-            size=self.reading.map_size,
-            rivals=[torch.cat(layer) for layer in zip(*(one.rivals for one in kept), strict=True)],
-        )
-        return _by_run(maps, pairs, images, views)
+        maps: dict[int, torch.Tensor] = {}
+        for summed in (True, False):  # each run by its own way, whatever runs are beside it
+            runs = [n for n, own in enumerate(pairs) if (own.settings.readout == "sum") == summed]
+            if runs:
+                found = self._maps([kept[n] for n in runs], [tokens[n] for n in runs], summed)
+                maps |= zip(runs, found.unflatten(0, (-1, 2)), strict=True)
+        return _by_run([maps[n] for n in range(len(pairs))], pairs, images, views)
+
+    def _maps(self, kept: list[ReadoutView], tokens: list[torch.Tensor], summed: bool) -> torch.Tensor:
+        """The maps of some runs, (2 R, M, S, S), or their sums (2 R, 1, S, S)."""
+        asked = [_joined_queries(layer) for layer in zip(*(one.queries for one in kept), strict=True)]
+        rivals = [torch.cat(layer) for layer in zip(*(one.rivals for one in kept), strict=True)]
+        maps_of = attention.summed_map if summed else attention.maps_from_queries
+        return maps_of(self.diffusion.unet, asked, _twice(tokens), rivals=rivals, size=self.reading.map_size)
 
     def _kept(self, pairs: ImagePairs, image: int, view: int) -> ReadoutView:
         if (pairs, image, view) not in self._keys:
@@ -123,6 +130,8 @@ def _joined_queries(layer: Sequence[Query]) -> Query:
     return Query(layer[0].layer, torch.cat([query.values for query in layer]))
 
 
-def _by_run(maps: torch.Tensor, pairs: Sequence[ImagePairs], images: Sequence[int], views: list[int]) -> Maps:
-    thetas = [own.theta(*at).to(maps.device) for own, *at in zip(pairs, images, views, strict=True)]
-    return list(zip(maps.unflatten(0, (-1, 2)).unbind(), thetas, strict=True))
+def _by_run(
+    maps: Sequence[torch.Tensor], pairs: Sequence[ImagePairs], images: Sequence[int], views: list[int]
+) -> Maps:
+    thetas = [own.theta(*at).to(maps[0].device) for own, *at in zip(pairs, images, views, strict=True)]
+    return list(zip(maps, thetas, strict=True))

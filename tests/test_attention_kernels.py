@@ -63,7 +63,7 @@ def test_a_map_coarser_than_the_layer(monkeypatch):
 
 def test_large_logits_do_not_overflow():
     logits = torch.tensor([1e4, -1e4, 0.0]).reshape(1, 1, 3, 1, 1).expand(1, 1, 3, 2, 2).to(DEVICE)
-    matrices = [shares._matrices(logits, (2, 2))]
+    matrices = [shares.interpolations(logits, (2, 2))]
     found = fused.MeanShares.apply(matrices, None, torch.arange(3, device=DEVICE), logits)
     assert torch.equal(found[0, :, 0, 0].cpu(), torch.tensor([1.0, 0.0, 0.0]))
 

@@ -8,7 +8,7 @@ layer is never run.
 """
 
 from kp_helpers.attention.layers import AttentionError, cross_attention_layers, readout_layers
-from kp_helpers.attention.maps import attention_maps, logits, maps_from_queries, rival_sums
+from kp_helpers.attention.maps import attention_maps, logits, maps_from_queries, rival_sums, summed_map
 from kp_helpers.attention.unet_pass import PRECISIONS, Query, queries
 
 __all__ = [
@@ -22,4 +22,5 @@ __all__ = [
     "queries",
     "readout_layers",
     "rival_sums",
+    "summed_map",
 ]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from kp_helpers.attention.shares import mean_shares, upsample
+from kp_helpers.attention.summed import summed_share
 from kp_helpers.attention.unet_pass import Query, batched, frozen, out_of_memory_named, queries
 
 
@@ -55,6 +56,16 @@ def maps_from_queries(
         return mean_shares(coarse, size, rivals, tokens)
 
 
+def summed_map(
+    unet, asked: list[Query], context, *, rivals: list[torch.Tensor], size: int | tuple[int, int] = 128
+) -> torch.Tensor:
+    """The maps of `maps_from_queries` summed over the tokens of the context, (B, 1, size, size)."""
+    context = batched(context, asked[0].values, unet)
+    coarse = [_coarse_logits(unet, query, context) for query in asked]
+    with out_of_memory_named():
+        return summed_share(coarse, (size, size) if isinstance(size, int) else size, rivals)
+
+
 @torch.no_grad()
 def rival_sums(unet, asked: list[Query], context, *, size: int | tuple[int, int] = 128) -> list[torch.Tensor]:
     """log sum_n exp(logits) of a frozen context at each pixel of the map, per layer (B, heads, size, size).
@@ -70,12 +81,12 @@ def rival_sums(unet, asked: list[Query], context, *, size: int | tuple[int, int]
     return found
 
 
-def logits(unet, latents, timestep, context, *, layers=None) -> dict[str, torch.Tensor]:
+def logits(unet, latents, timestep, context, *, layers=None, pooled=None) -> dict[str, torch.Tensor]:
     """Q K^T / sqrt(d) of each layer at its own resolution, name -> (B, heads, N, h, w).
 
     Arguments as for `attention_maps`. Softmax over N gives the maps of one head.
     """
-    asked = queries(unet, latents, timestep, context, layers=layers)
+    asked = queries(unet, latents, timestep, context, layers=layers, pooled=pooled)
     context = batched(context, latents, unet)
     return {query.layer: _coarse_logits(unet, query, context) for query in asked}
 

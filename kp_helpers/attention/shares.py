@@ -35,7 +35,7 @@ def mean_shares(
     kept, size = _kept(tokens, coarse[0]), _pair(size)
     if (fused := _fused(coarse)) is not None:
         every = torch.arange(coarse[0].shape[2], device=coarse[0].device)
-        matrices = [_matrices(logits, size) for logits in coarse]
+        matrices = [interpolations(logits, size) for logits in coarse]
         return fused.MeanShares.apply(matrices, rivals, every[kept], *coarse)
     numbers = sum(logits.shape[:3].numel() for logits in coarse) * size[0] * size[1]
     means = _KeptShares if numbers <= KEPT_NUMBERS else _MeanShares
@@ -47,7 +47,7 @@ def upsample(coarse: torch.Tensor, size: int | tuple[int, int]) -> torch.Tensor:
 
     They have a deterministic backward on every device, which F.interpolate does not have.
     """
-    rows, columns = _matrices(coarse, _pair(size))
+    rows, columns = interpolations(coarse, _pair(size))
     return rows @ coarse @ columns.T
 
 
@@ -123,7 +123,7 @@ class _KeptShares(torch.autograd.Function):
             weighted = shares[:, :, ctx.kept] * pull
             slope = shares * -weighted.sum(dim=2, keepdim=True)
             slope[:, :, ctx.kept] += weighted
-            rows, columns = _matrices(logits, ctx.size)
+            rows, columns = interpolations(logits, ctx.size)
             found.append(rows.T @ (slope @ columns))
         return None, None, None, *found
 
@@ -168,7 +168,7 @@ def _rows_of_shares(logits: torch.Tensor, size: tuple[int, int], rival: torch.Te
     if rival is not None:
         logits = F.pad(logits, (0, 0, 0, 0, 0, 1))
     heads, count = logits.shape[1:3]
-    vertical, horizontal = _matrices(logits, size)
+    vertical, horizontal = interpolations(logits, size)
     in_a_row = heads * count * size[1]
     for images in _slices(len(logits), ROWS_NUMBERS // (in_a_row * size[0])):
         wide = (horizontal @ logits[images].permute(0, 3, 4, 1, 2).flatten(3)).flatten(2)
@@ -186,12 +186,12 @@ def _slices(count: int, step: int) -> list[slice]:
 
 def _narrowed(wide: torch.Tensor, like: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     """The transpose of the horizontal upsampling: (B, h, W, heads, N or N + 1) -> (B, heads, N, h, w)."""
-    _, horizontal = _matrices(like, size)
+    _, horizontal = interpolations(like, size)
     narrow = (horizontal.T @ wide.flatten(3)).unflatten(3, wide.shape[3:])
     return narrow.permute(0, 3, 4, 1, 2)[:, :, : like.shape[2]]
 
 
-def _matrices(coarse: torch.Tensor, size: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
+def interpolations(coarse: torch.Tensor, size: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
     """The vertical (H, h) and the horizontal (W, w) interpolation of maps (..., h, w)."""
     pairs = zip(coarse.shape[-2:], size, strict=True)
     vertical, horizontal = (_bicubic(n, m, coarse.dtype, coarse.device) for n, m in pairs)
