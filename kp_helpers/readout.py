@@ -43,6 +43,11 @@ class Appended:
         """[e_base ; e_app], (N + M, D)."""
         return append(self.base, self.tokens)
 
+    @property
+    def conditioning(self) -> torch.Tensor:
+        """What conditions the U-Net: the whole context in coupled mode, the base alone in read-out mode."""
+        return self.context if self.mode == "coupled" else self.base
+
 
 def timestep_of(diffusion: Diffusion, reading: Reading) -> int:
     """The noise level that the settings name, or the model's own."""
@@ -121,7 +126,7 @@ def read_maps(
 
     images: (B, 3, H, W) in [0,1]. One view reads the plain image, several are averaged (StableKeypoints).
     """
-    return _over_views(
+    return over_views(
         diffusion,
         images,
         settings,
@@ -133,7 +138,7 @@ def read_appended(
     diffusion: Diffusion, appended: Appended, images: torch.Tensor, settings: TestTime
 ) -> torch.Tensor:
     """Test-time maps of a joint, (B, S, S) with S = settings.read_size; images (B, 3, H, W) in [0,1]."""
-    return _over_views(diffusion, images, settings, _joint_maps(diffusion, appended, settings.reading))[:, 0]
+    return over_views(diffusion, images, settings, _joint_maps(diffusion, appended, settings.reading))[:, 0]
 
 
 def appended_views(
@@ -149,26 +154,39 @@ def _joint_maps(
     diffusion: Diffusion, appended: Appended, reading: Reading
 ) -> Callable[[torch.Tensor], torch.Tensor]:
     """The joint's map (B, 1, S, S) of noised latents (B, C, h, w), S = map_size."""
-    first = len(appended.base)
-    context, timestep = appended.context.to(diffusion.device), timestep_of(diffusion, reading)
-    conditioning = context if appended.mode == "coupled" else context[:first]
-    tokens = [first + appended.best] if appended.readout == "best" else slice(first, None)
+    conditioning = appended.conditioning
 
     def joint_maps(latents: torch.Tensor) -> torch.Tensor:
-        asked = attention.queries(
-            diffusion.unet,
-            latents,
-            timestep,
-            conditioning,
-            layers=reading.layers,
-            precision=reading.precision,
-        )
-        found = attention.maps_from_queries(
-            diffusion.unet, asked, context, size=reading.map_size, tokens=tokens
-        )
-        return combine(found, appended.readout, 0)[:, None]  # of "best" the one token that was asked for
+        asked = queries(diffusion, latents, conditioning, reading)
+        return joint_map(diffusion, appended, asked, reading)[:, None]
 
     return joint_maps
+
+
+def queries(
+    diffusion: Diffusion, latents: torch.Tensor, context: torch.Tensor, reading: Reading
+) -> list[attention.Query]:
+    """`attention.queries` as the settings say, of noised latents (B, C, h, w) under a context (N, D)."""
+    return attention.queries(
+        diffusion.unet,
+        latents,
+        timestep_of(diffusion, reading),
+        context,
+        layers=reading.layers,
+        precision=reading.precision,
+    )
+
+
+def joint_map(
+    diffusion: Diffusion, appended: Appended, asked: list[attention.Query], reading: Reading
+) -> torch.Tensor:
+    """The joint's map (B, S, S), S = map_size, from queries under `appended.conditioning`."""
+    first = len(appended.base)
+    tokens = [first + appended.best] if appended.readout == "best" else slice(first, None)
+    found = attention.maps_from_queries(
+        diffusion.unet, asked, appended.context, size=reading.map_size, tokens=tokens
+    )
+    return combine(found, appended.readout, 0)  # of "best" the one token that was asked for
 
 
 def read_keypoints(maps: torch.Tensor, settings: TestTime) -> torch.Tensor:
@@ -181,7 +199,7 @@ def read_keypoints(maps: torch.Tensor, settings: TestTime) -> torch.Tensor:
 
 
 @torch.no_grad()
-def _over_views(
+def over_views(
     diffusion: Diffusion,
     images: torch.Tensor,
     settings: TestTime,
@@ -201,25 +219,26 @@ def _views(
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Of each image in turn `maps_of(noised latents)` for every view, (V, T, S, S), and the views."""
     every = [(image, view) for image in range(len(images)) for view in range(settings.views)]
-    thetas = torch.cat([_test_view(settings, *one) for one in every])
+    thetas = torch.cat([view_of_test(settings, *one) for one in every])
     at_once = max(1, PIXELS_AT_ONCE // images[0, 0].numel())
     coarse = []
     for first in range(0, len(every), at_once):
         part = slice(first, first + at_once)
         shown = geometry.warp(images[[image for image, _ in every[part]]], thetas[part])
-        coarse.append(maps_of(_test_latents(diffusion, shown, every[part], settings)))
+        coarse.append(maps_of(noised_views(diffusion, shown, every[part], settings)))
     size = (settings.read_size, settings.read_size)
     for own, theta in zip(torch.cat(coarse).split(settings.views), thetas.split(settings.views), strict=True):
         yield F.interpolate(own, size=size, mode="bilinear", align_corners=False), theta
 
 
-def _test_view(settings: TestTime, image: int, view: int) -> torch.Tensor:
+def view_of_test(settings: TestTime, image: int, view: int) -> torch.Tensor:
+    """The view (1, 2, 3) of an image at test time; the only one is the plain image."""
     if settings.views == 1:
         return IDENTITY
     return random_view(settings.augmentation, settings.seed, "test view", view, image)
 
 
-def _test_latents(
+def noised_views(
     diffusion: Diffusion, shown: torch.Tensor, which: Sequence[tuple[int, int]], settings: TestTime
 ) -> torch.Tensor:
     """Noised latents of some views at once; `which` (image, view) each of them is says what its noise is."""

@@ -106,7 +106,7 @@ def test_a_base_of_another_model_is_refused(tmp_path, tiny_sd):
     assert evaluate.load_base(path, tiny_sd).shape == (4, tiny_sd.context_width)
 
 
-def test_three_methods_are_compared_in_frame_pixels(sets, tiny_sd):
+def test_methods_are_compared_in_frame_pixels(sets, tiny_sd):
     train, test = (
         evaluate.framed(samples, tiny_sd.image_size, SETTINGS.protocol)
         for samples in evaluate.draw_run(*sets, "head", 0, SETTINGS.protocol)
@@ -118,23 +118,14 @@ def test_three_methods_are_compared_in_frame_pixels(sets, tiny_sd):
         return evaluate.compare(tiny_sd, learned, train, test, "head", SETTINGS, 1)
 
     found = once()
-    assert [f.method for f in found[::2]] == [OURS, evaluate.BASE, evaluate.MEAN]
+    assert [f.method for f in found[::2]] == [OURS, *evaluate.CONTROLS]
     assert [f.point for f in found] == [f.point for f in once()], "the same seed must give the same points"
     mean = train.points("head").mean(dim=0).expand(2, 2)
-    assert [f.point for f in found[4:]] == test.in_frames(mean)
+    assert [f.point for f in found if f.method == evaluate.MEAN] == test.in_frames(mean)
     for points in evaluate.in_squares(found, test).values():
         assert points.shape == (2, 2) and ((points > 0) & (points < 1)).all()
     for one in found:
         Prediction(**one.prediction())
-
-
-def test_the_token_nearest_to_the_labels_is_found(sets, tiny_sd):
-    train = evaluate.framed(list(sets[0])[:2], tiny_sd.image_size, SETTINGS.protocol)
-    base = torch.randn(6, tiny_sd.context_width, generator=torch.Generator().manual_seed(0))
-    coarse = SETTINGS.test.replace(read_size=SETTINGS.test.reading.map_size)
-    places = evaluate.locate(tiny_sd, base, train.images, coarse, range(6))
-    distance = [float((places[:, n] - train.points("head")).norm(dim=1).sum()) for n in range(6)]
-    assert evaluate.nearest_token(tiny_sd, base, train, "head", SETTINGS.test) == int(np.argmin(distance))
 
 
 @pytest.mark.parametrize(

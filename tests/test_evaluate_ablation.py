@@ -47,6 +47,11 @@ def test_variants_are_compared_with_the_default_by_hand():
         (-20, 9, "not higher", HOLDS),
         (-20, 11, "not higher", OPEN),
         (1, 9, "not higher", FAILS),
+        (0, 9, "near zero", HOLDS),
+        (2, 9, "near zero", HOLDS),
+        (2, 12, "near zero", OPEN),
+        (11, 30, "near zero", FAILS),
+        (np.nan, np.nan, "near zero", OPEN),
         (np.nan, np.nan, "higher", OPEN),
         (np.nan, np.nan, "not higher", OPEN),
     ],
@@ -62,7 +67,9 @@ def test_claims_are_judged_on_their_own_pair():
     assert found.loc[0, "low"] > 0
     with pytest.raises(ValueError, match="'worse' was not compared with 'default'"):
         evaluate.judged(compared, [("", "worse", "default", "higher")])
-    with pytest.raises(ValueError, match="side is 'up', expected one of 'higher', 'lower', 'not higher'"):
+    with pytest.raises(
+        ValueError, match="side is 'up', expected one of 'higher', 'lower', 'not higher', 'near zero'"
+    ):
         evaluate.verdict(0, 1, "up")
 
 

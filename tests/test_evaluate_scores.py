@@ -125,7 +125,7 @@ def test_points_that_are_not_finite_are_refused(changes):
 def test_no_visible_joint_is_no_case():
     hidden = predictions(visible={"left_foot": False})
     assert evaluate.report(evaluate.score(hidden)) == [] and evaluate.table([]).empty
-    assert evaluate.directions(hidden).empty and evaluate.misses(hidden) == []
+    assert evaluate.directions(hidden).empty and evaluate.surroundings(hidden).empty
     hits = measured(predictions(points=[SKELETON["left_foot"]] * 4))["misses that hit the other side"]
     assert (hits.value, hits.n, hits.interval) == (None, 0, None)
 

@@ -1,15 +1,18 @@
 """What misses sit on: by a mask that was painted by hand, and by the figures world's own."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from kp_helpers import evaluate
 from kp_helpers.data import DataError, KeypointSample, ThreeDPW
-from kp_helpers.evaluate import Found
+from kp_helpers.evaluate import Found, Framed
 from kp_helpers.figures.export import export
+from kp_helpers.geometry import Square
 
 SEGMENTS = [
     {"number": 0, "label": "sky", "entity": "backdrop", "colour": "blue"},
@@ -21,6 +24,7 @@ SEGMENTS = [
     {"number": 6, "label": "shirt", "entity": "person 1", "colour": "blue"},
 ]
 """Segment k covers the columns 10 k to 10 k + 9 of a frame of 80 x 40; columns 70 to 79 have none."""
+DISTINCT = "misses on the head, a hand, a foot or a thing"
 SKELETON = {
     "head": (30.0, 10.0),
     "right_hand": (39.0, 30.0),
@@ -53,9 +57,13 @@ def sample(tmp_path) -> KeypointSample:
     )
 
 
+def misses(found: list[Found]) -> list[evaluate.Measured]:
+    return evaluate.report(evaluate.surroundings(found), evaluate.MISSES)
+
+
 def shares(sample: KeypointSample, *points) -> dict[str, tuple]:
     found = [Found(sample, "left_foot", point, "m", run) for run, point in enumerate(points)]
-    return {one.measure: (one.value, one.n) for one in evaluate.misses(found)}
+    return {one.measure: (one.value, one.n) for one in misses(found)}
 
 
 @pytest.mark.parametrize(
@@ -76,8 +84,63 @@ def shares(sample: KeypointSample, *points) -> dict[str, tuple]:
 def test_a_miss_sits_on_what_the_mask_says(sample, point, place):
     found = shares(sample, point)
     assert found.pop("misses that hit the other side") == (0.0, 1)
+    stands_out = place in ("misses on a thing", "misses on the person's own head")
+    assert found.pop(DISTINCT) == (100.0 * stands_out, 1)
     assert found.pop(place) == (100.0, 1)
     assert set(found.values()) == {(0.0, 1)}
+
+
+@pytest.mark.parametrize(
+    ("point", "distinct"),
+    [
+        ((61.0, 21.6), 1),  # the other foot: 1/48 of the frame is 1.67 pixels
+        ((61.0, 21.7), 0),
+        ((39.0, 31.0), 1),  # a hand
+        ((60.0, 5.0), 0),  # a knee, see below
+        ((30.0, 8.4), 1),  # the head, by its joint
+        ((72.0, 39.0), 0),  # no end but the foot itself is near
+    ],
+)
+def test_without_masks_the_ends_of_limbs_stand_out(sample, point, distinct):
+    bare = replace(sample, masks=None, skeleton={**SKELETON, "left_knee": (60.0, 5.0)})
+    row = evaluate.surroundings([Found(bare, "left_foot", point, "m")]).iloc[0]
+    assert (row["distinct"], row["place"]) == (distinct, "") and np.isnan(row["thing"])
+    assert row["within"] == 0
+
+
+def test_a_hit_has_no_surroundings(sample):
+    row = evaluate.surroundings([Found(sample, "left_foot", (75.0, 39.0), "m")]).iloc[0]
+    assert row["place"] == "" and row[[*evaluate.MISSES][1:]].isna().all()
+
+
+def test_random_points_give_the_level_of_chance(sample):
+    """Of a square on columns 0 to 40, the ball has a quarter and the person's skin another."""
+    square, picture = Square(0.0, 0.0, 40.0, 40.0), torch.zeros(1, 3, 8, 8)
+    anywhere = Framed((sample,), (square,), picture)
+    points = [p for run in range(80) for p in evaluate.random_points(anywhere, "left_foot", run, 0)]
+    found = {one.measure: one for one in evaluate.report(evaluate.surroundings(points), evaluate.MISSES)}
+    assert found["misses on a thing"].value == pytest.approx(25, abs=4) and len(points) == 2000
+    assert found["misses on the ground or the backdrop"].value == pytest.approx(50, abs=4)
+    nearer = np.mean([_nearer_the_head(x + 0.5, y + 0.5) for x in range(30, 40) for y in range(40)])
+    assert found["misses on the person's own head"].value == pytest.approx(25 * nearer, abs=4)
+    own = found["misses on the head, a hand, a foot or a thing"].value
+    assert own == pytest.approx(25 + 25 * nearer, abs=4), "and a hand's few pixels"
+
+
+def _nearer_the_head(*point: float) -> bool:
+    others = [at for name, at in SKELETON.items() if name != "head"]
+    distances = [np.hypot(*np.subtract(at, point)) for at in (SKELETON["head"], *others)]
+    return int(np.argmin(distances)) == 0
+
+
+def test_what_misses_share_is_compared_with_chance(sample):
+    """Method m misses on the ball in both runs; n hits in run 1, so only run 0 has a pair."""
+    ball, grass, foot = (25.0, 5.0), (15.0, 5.0), (75.0, 39.0)
+    places = {("m", 0): ball, ("m", 1): ball, ("n", 0): grass, ("n", 1): foot}
+    found = [Found(sample, "left_foot", at, method, run) for (method, run), at in places.items()]
+    rows = evaluate.differences(evaluate.surroundings(found), "m", ["n"], evaluate.MISSES)
+    row = rows.set_index("measure").loc["misses on a thing"]
+    assert (row["difference"], row["runs"], row["n"]) == (100, 1, 1)
 
 
 def test_hits_are_no_misses(sample):
@@ -126,7 +189,7 @@ def test_the_figures_world_is_read(tmp_path):
                 if visible
             ]
             found += [Found(one, joint, one.skeleton[name], "m") for name in seen if one.visible[joint]]
-    by_place = {(one.joint, one.measure): one for one in evaluate.misses(found)}
+    by_place = {(one.joint, one.measure): one for one in misses(found)}
     joints = {one.joint for one in found}
     assert joints
     for joint in joints:

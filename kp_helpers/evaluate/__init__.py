@@ -1,8 +1,8 @@
 """Predict over a test set, score, tabulate: `compare` for every run, then `score`, `summarise`, `table`.
 
-`report` has every measure, `directions` the curve over the half-angle, `misses` what misses sit on, and
-`differences` one method against others. An ablation is a `sweep` over `Variant`s, with `against`, `over` and
-`judged` for what it found.
+`report` has every measure, `directions` the curve over the half-angle, `surroundings` what misses sit on, and
+`differences` one method against others. An ablation is a `sweep` over `Variant`s, with `against` and `over`.
+`judged`, `near_zero` and `clustered` give verdicts on claims.
 """
 
 from kp_helpers.evaluate.ablation import (
@@ -18,13 +18,24 @@ from kp_helpers.evaluate.ablation import (
     verdict,
     verdict_of_share,
 )
-from kp_helpers.evaluate.protocol import (
+from kp_helpers.evaluate.clustering import clustering, hits_of_runs
+from kp_helpers.evaluate.controls import (
     BASE,
+    CHANCE,
+    CONTROLS,
     MEAN,
+    NEAREST,
+    RANDOM,
+    compare,
+    mean_position,
+    random_points,
+)
+from kp_helpers.evaluate.designs import Design, designs
+from kp_helpers.evaluate.findings import clustered, near_zero
+from kp_helpers.evaluate.protocol import (
     Found,
     Framed,
     appended_name,
-    compare,
     data_set,
     draw_run,
     framed,
@@ -33,8 +44,7 @@ from kp_helpers.evaluate.protocol import (
     load_base,
     locate,
     located,
-    mean_position,
-    nearest_token,
+    of_run,
     unlabelled,
 )
 from kp_helpers.evaluate.scores import (
@@ -48,22 +58,28 @@ from kp_helpers.evaluate.scores import (
     score,
     summarise,
 )
-from kp_helpers.evaluate.surroundings import misses
+from kp_helpers.evaluate.surroundings import MISSES, surroundings
 from kp_helpers.evaluate.sweep import Variant, drawn, sweep
 from kp_helpers.evaluate.tables import beside_paper, table
 from kp_helpers.evaluate.views import VOTE_RADIUS, WAYS, by_views, humps, vote
 
 __all__ = [
     "BASE",
+    "CHANCE",
+    "CONTROLS",
     "FAILS",
     "HOLDS",
     "MARGIN",
     "MEAN",
     "MEASURES",
+    "MISSES",
+    "NEAREST",
     "OPEN",
     "PAPER",
+    "RANDOM",
     "VOTE_RADIUS",
     "WAYS",
+    "Design",
     "Found",
     "Framed",
     "Measured",
@@ -72,13 +88,17 @@ __all__ = [
     "appended_name",
     "beside_paper",
     "by_views",
+    "clustered",
+    "clustering",
     "compare",
     "data_set",
+    "designs",
     "differences",
     "directions",
     "draw_run",
     "drawn",
     "framed",
+    "hits_of_runs",
     "humps",
     "in_squares",
     "judged",
@@ -89,12 +109,14 @@ __all__ = [
     "located",
     "mean_position",
     "measured_variants",
-    "misses",
-    "nearest_token",
+    "near_zero",
+    "of_run",
     "over",
+    "random_points",
     "report",
     "score",
     "summarise",
+    "surroundings",
     "sweep",
     "table",
     "unlabelled",

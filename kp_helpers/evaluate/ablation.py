@@ -6,8 +6,9 @@ from dataclasses import replace
 import pandas as pd
 
 from kp_helpers.config import Profile
+from kp_helpers.evaluate.controls import MEAN
 from kp_helpers.evaluate.measures import ALL
-from kp_helpers.evaluate.protocol import MEAN, appended_name
+from kp_helpers.evaluate.protocol import appended_name
 from kp_helpers.evaluate.scores import MEASURES, Measured, differences, listed, report, summarise
 from kp_helpers.evaluate.tables import table
 
@@ -27,33 +28,41 @@ def against(scores: pd.DataFrame, default: str) -> pd.DataFrame:
     return pd.concat(rows)[["variant", *rows[0].columns[:-1]]] if rows else pd.DataFrame()
 
 
-def judged(compared: pd.DataFrame, claims: Iterable[tuple[str, str, str, str]]) -> pd.DataFrame:
-    """A verdict for each claim (sentence, variant, against, side as for `verdict`) on hits in a direction.
+def judged(
+    compared: pd.DataFrame,
+    claims: Iterable[tuple[str, str, str, str]],
+    measure: str = MEASURES["in_direction"],
+) -> pd.DataFrame:
+    """A verdict for each claim (sentence, variant, against, side as for `verdict`) by one measure.
 
-    compared: rows of `against`, or of `differences` with a column variant. ValueError where a pair was not
-    compared.
+    compared: rows of one joint of `against`, or of `differences` with a column variant. ValueError where a
+    pair was not compared.
     """
     rows = []
-    hits = compared[compared["measure"] == MEASURES["in_direction"]]
+    hits = compared[compared["measure"] == measure]
     for sentence, variant, other, side in claims:
         pair = hits[(hits["variant"] == variant) & (hits["against"] == other)]
         if pair.empty:
             raise ValueError(f"judged: {variant!r} was not compared with {other!r}, expected a row of them")
         row = pair.iloc[0]
         numbers = {name: row[name] for name in ("difference", "low", "high", "p", "runs", "n")}
-        rows.append({"claim": sentence, "verdict": verdict(row["low"], row["high"], side), **numbers})
+        found = verdict(row["low"], row["high"], side)
+        about = {"joint": row["joint"], "method": variant, "measure": measure}
+        rows.append({"claim": sentence, "verdict": found, **about, **numbers})
     return pd.DataFrame(rows)
 
 
 def verdict(low: float, high: float, side: str) -> str:
-    """What the 95 % interval [low, high] of a paired difference in percent points says of a claim.
+    """What the 95 % interval [low, high] of a paired difference or a share in percent says of a claim.
 
     That it is "higher" or "lower" holds where the whole interval lies on that side of zero, and does not hold
     where it lies on the other. That it is "not higher" holds where the interval ends below `MARGIN`, and does
-    not hold where it begins above zero. All else, NaN included, cannot be told.
+    not hold where it begins above zero. That a share is "near zero" holds where its interval ends below
+    `MARGIN`, and does not hold where it begins above. All else, NaN included, cannot be told.
     """
     holds = {"higher": low > 0, "lower": high < 0, "not higher": high < MARGIN and not low > 0}
     fails = {"higher": high < 0, "lower": low > 0, "not higher": low > 0}
+    holds["near zero"], fails["near zero"] = high < MARGIN, low > MARGIN
     if side not in holds:
         raise ValueError(f"side is {side!r}, expected one of {', '.join(map(repr, holds))}")
     return HOLDS if holds[side] else FAILS if fails[side] else OPEN

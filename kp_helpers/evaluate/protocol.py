@@ -12,14 +12,11 @@ import numpy as np
 import torch
 
 from kp_helpers import embeddings, optimize, randomness, readout
-from kp_helpers.config import AppendedStage, Profile, Protocol, TestTime
+from kp_helpers.config import AppendedStage, Protocol, TestTime
 from kp_helpers.data import DataError, KeypointSample, ThreeDPW, draw
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.geometry import Square, frame_square
 from kp_helpers.readout import Appended
-
-BASE, MEAN = "base token", "mean position"
-"""The methods beside `appended_name`: the best single base token, and no model at all."""
 
 
 @dataclass(frozen=True)
@@ -168,43 +165,6 @@ def locate(
     """
     one_by_one = (readout.read_maps(diffusion, context, image[None], settings, tokens) for image in images)
     return torch.cat([readout.read_keypoints(maps, settings) for maps in one_by_one]).cpu()
-
-
-def nearest_token(
-    diffusion: Diffusion, base: torch.Tensor, train: Framed, joint: str, settings: TestTime
-) -> int:
-    """The base token whose maximum is nearest to the labels on average: the best that no learning can do."""
-    coarse = settings.replace(views=1, read_size=settings.reading.map_size)
-    found = locate(diffusion, base, train.images, coarse, range(len(base)))
-    distance = (found - train.points(joint)[:, None]).norm(dim=-1)
-    return int(distance.mean(dim=0).argmin())
-
-
-def compare(
-    diffusion: Diffusion,
-    appended: Appended,
-    train: Framed,
-    test: Framed,
-    joint: str,
-    settings: Profile,
-    run: int = 0,
-) -> list[Found]:
-    """The joint on the test images by three methods: appended tokens, best base token, mean training
-    position.
-    """
-    token = nearest_token(diffusion, appended.base, train, joint, settings.test)
-    maps = readout.read_appended(diffusion, appended, test.images, settings.test)
-    points = {
-        appended_name(settings.appended): readout.read_keypoints(maps, settings.test),
-        BASE: locate(diffusion, appended.base, test.images, settings.test, [token])[:, 0],
-    }
-    found = [one for method, own in points.items() for one in located(test, own, joint, method, run)]
-    return found + mean_position(train, test, joint, run)
-
-
-def mean_position(train: Framed, test: Framed, joint: str, run: int) -> list[Found]:
-    """The control that looks at no picture: the labels' mean position in the square."""
-    return located(test, train.points(joint).mean(dim=0).expand(len(test.images), 2), joint, MEAN, run)
 
 
 def located(test: Framed, points: torch.Tensor, joint: str, method: str, run: int) -> list[Found]:

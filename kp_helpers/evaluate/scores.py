@@ -21,6 +21,7 @@ PAPER = {
 }
 """(joint, training images) -> measure -> mean and standard deviation over runs, in percent, on 3DPW [S]."""
 
+_COMPARED = {column: ALL[column] for column in (*MEASURES, "error")}
 _PROTOCOL = {column: ALL[column] for column in (*MEASURES, "mirror", "error")}
 
 
@@ -69,8 +70,7 @@ def report(scores: pd.DataFrame, measures: Mapping[str, Measure] = ALL) -> list[
     for (joint, method), rows in scores.groupby(["joint", "method"], sort=False):
         for column, measure in measures.items():
             if rows[column].notna().any():
-                cases = rows[rows["within"] == 0] if measure.of_misses else rows
-                found.append(_measured(joint, method, cases, column, measure))
+                found.append(_measured(joint, method, _cases(rows, measure), column, measure))
     return found
 
 
@@ -103,21 +103,27 @@ def directions(found: Iterable[Found], half_angles: Iterable[float] = range(0, 1
     return rows[["joint", "method", "half_angle", "value", "low", "high", "n"]]
 
 
-def differences(scores: pd.DataFrame, method: str, others: Iterable[str]) -> pd.DataFrame:
+def differences(
+    scores: pd.DataFrame,
+    method: str,
+    others: Iterable[str],
+    measures: Mapping[str, Measure] = _COMPARED,
+) -> pd.DataFrame:
     """A method minus each of the others, on the same pictures of the same runs, in percent points.
 
-    One row a joint, other method and measure of the protocol: the mean difference, its 95 % interval over
-    runs and images, p of the sign-flip test over the runs' means, and how many runs and pairs of pictures.
-    Pairs that all differ by the same have no interval: they do not show how far others may differ.
+    One row a joint, other method and measure: the mean difference, its 95 % interval over runs and images, p
+    of the sign-flip test over the runs' means, and how many runs and pairs of pictures. A measure of misses
+    counts the pictures that both have missed. Pairs that all differ by the same have no interval: they do not
+    show how far others may differ.
     """
     rows = []
     for joint, own in scores.groupby("joint", sort=False):
         for other in others:
-            for column in (*MEASURES, "error"):
-                first, second = (_by_run(own[own["method"] == name], column) for name in (method, other))
+            for column, measure in measures.items():
+                pair = (_cases(own[own["method"] == name], measure) for name in (method, other))
+                first, second = (_by_run(cases, column) for cases in pair)
                 first, second = first.align(second)
                 if (first - second).notna().any(axis=None):
-                    measure = ALL[column]
                     rows.append((joint, other, measure.name, *_difference(first, second, measure.bounded)))
     columns = ("joint", "against", "measure", "difference", "low", "high", "p", "runs", "n")
     return pd.DataFrame(rows, columns=columns)
@@ -137,6 +143,11 @@ def _rows(found: Iterable[Found], numbers: Callable[[Found], dict], columns: Ite
 def _curve(found: Found, half_angles: tuple[float, ...]) -> dict[float, float]:
     hits = in_direction(found, half_angles)
     return {} if hits is None else dict(zip(half_angles, hits.astype(float), strict=True))
+
+
+def _cases(rows: pd.DataFrame, measure: Measure) -> pd.DataFrame:
+    """The rows that a measure counts."""
+    return rows[rows["within"] == 0] if measure.of_misses else rows
 
 
 def _by_run(rows: pd.DataFrame, column: str) -> pd.DataFrame:

@@ -1,21 +1,25 @@
-"""What misses sit on, by the masks that the figures world exports beside its images.
+"""What misses sit on: the other side's joint, a head, a hand, a foot, and whatever else masks tell.
 
+The figures world exports masks beside its images:
 `masks/<sequence>/image_00000.png` holds in each pixel the number of a segment, and `truth/<sequence>.json` a
 list with one entry a frame, whose `segments` say for each number the label and the entity that it belongs to.
 """
 
 import json
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
+from kp_helpers import metrics
 from kp_helpers.data import DataError, KeypointSample
+from kp_helpers.data.sample import Point
 from kp_helpers.evaluate.measures import ALL, Measure, known
 from kp_helpers.evaluate.protocol import Found
-from kp_helpers.evaluate.scores import Measured, report, score
+from kp_helpers.evaluate.scores import score
 
 PLACES = {
     "head": "misses on the person's own head",
@@ -26,35 +30,57 @@ PLACES = {
     "outside": "misses outside the frame",
 }
 """Where a miss can lie: short name -> the name of its share. Hair, and skin nearest to its joint, is head."""
+MASKS_AT_ONCE = 32
+"""Masks that memory holds: the predictions of a run come one after the other."""
 _OF_MISSES = {"threshold": ALL["within"].threshold, "normaliser": ALL["within"].normaliser, "of_misses": True}
-_SHARES = {place: Measure(name=name, **_OF_MISSES) for place, name in PLACES.items()}
+ENDS = ("head", "left_hand", "right_hand", "left_foot", "right_foot")
+"""Joints that stand out. Those in between do not: an ankle lies so near to its foot that it is no miss."""
+MISSES = {
+    "mirror": ALL["mirror"],
+    "distinct": Measure(name="misses on the head, a hand, a foot or a thing", **_OF_MISSES),
+    **{place: Measure(name=name, **_OF_MISSES) for place, name in PLACES.items()},
+}
+"""Column of `surroundings` -> the share of misses that it gives."""
 
 
-def misses(found: Iterable[Found]) -> list[Measured]:
-    """Where the predictions outside the disc of 1/48 lie: shares of them with n and interval, as in `report`.
+def surroundings(found: Iterable[Found]) -> pd.DataFrame:
+    """`score`'s rows with a column for each of `MISSES`, 0 or 1 for a miss, NaN for a hit; and `place`.
 
-    The share that hits the other side's joint, and, over the images that have masks, the shares of `PLACES`.
-    DataError where a mask or its table is damaged.
+    distinct: on a head or a thing by the masks, or within 1/48 of the frame of one of `ENDS`, that is not the
+    joint itself. Where the image has no masks a column of `PLACES` is NaN, and place empty. DataError where a
+    mask or its table is damaged.
     """
     found = [one for one in found if one.sample.visible[one.joint]]
-    scores, segments_of = score(found), cache(_segments)
-    for place in PLACES:
-        scores[place] = np.nan
-    for row, one in enumerate(found):
-        if one.sample.masks is not None and not scores.at[row, "within"]:
-            here = _place(one.sample, one.point, segments_of(one.sample.masks, one.sample.frame))
-            for place in PLACES:
-                scores.at[row, place] = float(place == here)
-    return report(scores, {"mirror": ALL["mirror"], **_SHARES})
+    scores, (mask_of, segments_of) = score(found), (lru_cache(MASKS_AT_ONCE)(_mask), cache(_segments))
+    rows = []
+    for one, hit in zip(found, scores["within"], strict=True):
+        sample, here = one.sample, ""
+        if not hit and sample.masks is not None:
+            mask = mask_of(sample.masks, sample.frame_size)
+            here = _place(sample, one.point, mask, segments_of(sample.masks, sample.frame))
+        rows.append({"place": here, **({} if hit else _shares(one, here))})
+    columns = [column for column in MISSES if column not in scores]
+    around = pd.DataFrame(rows, columns=["place", *columns], index=scores.index)
+    return pd.concat([scores, around.astype(dict.fromkeys(columns, float))], axis=1)
 
 
-def _place(sample: KeypointSample, point: tuple[float, float], segments: dict[int, tuple[str, str]]) -> str:
+def _shares(found: Found, place: str) -> dict[str, float]:
+    """The columns of `surroundings` for a miss that lies on one of `PLACES`, or nobody knows on which."""
+    ends = [end for name in ENDS if name != found.joint for end in known(found.sample, name)]
+    near = any(metrics.within(found.point, end, found.sample.frame_size) for end in ends)
+    shares = {name: float(name == place) for name in PLACES} if place else {}
+    return {"distinct": float(near or place in ("head", "thing")), **shares}
+
+
+def _place(
+    sample: KeypointSample, point: Point, mask: np.ndarray, segments: dict[int, tuple[str, str]]
+) -> str:
     """Which of `PLACES` a point in pixels of the frame lies on."""
     column, row = (int(np.floor(value)) for value in point)
     width, height = sample.frame_size
     if not (0 <= column < width and 0 <= row < height):
         return "outside"
-    number = int(_mask(sample)[row, column])
+    number = int(mask[row, column])
     if number not in segments:
         raise DataError(f"{sample.masks}: holds segment {number}, expected one of {sorted(segments)}")
     label, entity = segments[number]
@@ -64,23 +90,22 @@ def _place(sample: KeypointSample, point: tuple[float, float], segments: dict[in
     return {"person": "other", "thing": "thing"}.get(kind, "background")
 
 
-def _on_head(sample: KeypointSample, point: tuple[float, float]) -> bool:
+def _on_head(sample: KeypointSample, point: Point) -> bool:
     """Whether of all joints the head is the nearest, since masks have one label for all skin."""
     joints = [joint for joint in sample.skeleton if known(sample, joint)]
     distances = [np.hypot(*np.subtract(sample.skeleton[joint], point)) for joint in joints]
     return bool(joints) and joints[int(np.argmin(distances))] == "head"
 
 
-def _mask(sample: KeypointSample) -> np.ndarray:
+def _mask(path: Path, frame_size: tuple[int, int]) -> np.ndarray:
     """Segment numbers (H, W)."""
     try:
-        with Image.open(sample.masks) as image:
+        with Image.open(path) as image:
             numbers = np.asarray(image)
     except (OSError, SyntaxError, ValueError) as error:
-        raise DataError(f"{sample.masks}: cannot be read ({error}), expected a mask as PNG") from None
-    if numbers.shape != sample.frame_size[::-1]:
-        expected = f"expected {sample.frame_size[::-1]} as the frame has"
-        raise DataError(f"{sample.masks}: has shape {numbers.shape}, {expected}")
+        raise DataError(f"{path}: cannot be read ({error}), expected a mask as PNG") from None
+    if numbers.shape != frame_size[::-1]:
+        raise DataError(f"{path}: has shape {numbers.shape}, expected {frame_size[::-1]} as the frame has")
     return numbers
 
 

@@ -14,13 +14,13 @@ from kp_helpers import optimize, readout
 from kp_helpers.config import AppendedStage, Profile, Protocol
 from kp_helpers.data import DataError, KeypointSample
 from kp_helpers.diffusion import Diffusion
+from kp_helpers.evaluate.controls import mean_position
 from kp_helpers.evaluate.protocol import (
     Found,
     Framed,
     draw_run,
     framed,
     located,
-    mean_position,
     of_run,
 )
 from kp_helpers.readout import Appended

@@ -1,0 +1,118 @@
+"""Clustering of hits: against counting by hand, and on runs that cluster or do not."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import hypergeom
+
+from kp_helpers import evaluate
+from kp_helpers.evaluate import FAILS, HOLDS, OPEN
+
+RUNS = np.repeat(np.arange(8), 10)
+
+
+def test_two_runs_are_the_hypergeometric_distribution():
+    """Of 6 hits on 2 x 10 pictures run 0 has k; the runs' shares lie |2 k - 6| / 10 apart."""
+    hits, runs = np.r_[np.ones(5), np.zeros(5), np.ones(1), np.zeros(9)], np.repeat([4, 7], 10)
+    chance, sd = hypergeom(20, 6, 10), np.abs(2 * np.arange(7) - 6) / 10 / np.sqrt(2)
+    found = evaluate.clustering(hits, runs, resamples=40_000)
+    assert found.sd == pytest.approx(0.4 / np.sqrt(2))
+    assert found.expected == pytest.approx(chance.pmf(range(7)) @ sd, abs=0.002)
+    assert found.p == pytest.approx(chance.cdf(1) + chance.sf(4), abs=0.006)
+    widest, none = 0.4 / np.sqrt(2), 0.0
+    assert (found.low, found.high) == pytest.approx((found.sd - widest, found.sd - none)), "5:1 is the 97.5th"
+
+
+def test_the_counts_of_runs_are_the_hypergeometric_distributions():
+    hits, runs = np.r_[np.ones(5), np.zeros(5), np.ones(1), np.zeros(9)], np.repeat([4, 7], 10)
+    table = evaluate.hits_of_runs(hits, runs, resamples=40_000)
+    assert table["hits"].tolist() == list(range(11))
+    assert table["runs"].tolist() == [0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0]
+    assert np.allclose(table["expected"], 2 * hypergeom(20, 6, 10).pmf(range(11)), atol=0.01)
+    assert evaluate.hits_of_runs([1, 0, 1], [0, 0, 0])["runs"].tolist() == [0, 0, 1, 0]
+
+
+def simulated(spread: float, trials: int = 150) -> float:
+    """How often 8 runs of 10 pictures with a share of hits of .3 on average are found to cluster.
+
+    spread: the intraclass correlation of a beta distribution of the runs' shares, 0 for independent pictures.
+    """
+    rng, found = np.random.default_rng(1), 0
+    for _ in range(trials):
+        size = (1 - spread) / spread if spread else 0
+        shares = rng.beta(0.3 * size, 0.7 * size, 8) if spread else np.full(8, 0.3)
+        found += evaluate.clustering(rng.random(80) < shares[RUNS], RUNS, resamples=400).low > 0
+    return found / trials
+
+
+def test_independent_pictures_are_seldom_found_to_cluster():
+    assert simulated(0.0) <= 0.06
+
+
+def test_runs_that_work_or_do_not_are_found():
+    assert simulated(0.4) >= 0.8
+
+
+def test_hits_that_are_spread_evenly_lie_nearer_than_chance():
+    even = evaluate.clustering(np.tile(np.arange(10) < 3, 8), RUNS)
+    assert even.sd == 0 and even.high < 0 and even.p == 1
+
+
+@pytest.mark.parametrize(
+    ("hits", "runs", "message"),
+    [
+        ([1, 0], [0, 0], "hits are of one run, expected two at least"),
+        ([1, 0], [0], r"hits have shape \(2,\) and runs \(1,\), expected \(n,\) of both"),
+        ([], [], r"hits have shape \(0,\)"),
+        ([0.5, 0], [0, 1], "hits hold a value other than 0 and 1"),
+        ([np.nan, 0], [0, 1], "hits hold a value other than 0 and 1"),
+    ],
+)
+def test_what_is_no_hit_is_refused(hits, runs, message):
+    with pytest.raises(ValueError, match=message):
+        evaluate.clustering(hits, runs)
+
+
+def scores(hits: np.ndarray, method: str = "m") -> pd.DataFrame:
+    """Hits of 8 runs of 10 pictures of as many sequences, in a direction and within alike."""
+    about = {"joint": "left_foot", "method": method, "run": RUNS, "sequence": np.tile(np.arange(10), 8)}
+    return pd.DataFrame({**about, "in_direction": hits.astype(float), "within": hits.astype(float)})
+
+
+def test_a_verdict_on_clustering_is_in_percent_points():
+    works = scores(RUNS < 3)
+    row = evaluate.clustered(works, "by run", "left_foot", "m", "within").iloc[0]
+    alone = evaluate.clustering(works["within"], RUNS)
+    assert (row["claim"], row["verdict"], row["method"], row["joint"]) == ("by run", HOLDS, "m", "left_foot")
+    assert (row["runs"], row["n"], row["p"]) == (8, 80, alone.p) and row["p"] < 0.001
+    assert row["difference"] == pytest.approx(
+        100 * (np.std([1, 1, 1, 0, 0, 0, 0, 0], ddof=1) - alone.expected)
+    )
+    assert row["low"] == pytest.approx(100 * alone.low) and row["measure"] == "within 1/48 of the frame"
+    mixed = np.random.default_rng(3).permutation(np.arange(80) < 24)
+    assert evaluate.clustered(scores(mixed), "", "left_foot", "m", "within").iloc[0]["verdict"] == OPEN
+
+
+@pytest.mark.parametrize(
+    ("hits", "verdict"),
+    [(RUNS < 0, OPEN), (RUNS < 8, FAILS), (np.arange(80) % 10 < 2, OPEN)],
+)
+def test_a_verdict_on_a_share_follows_from_its_own_interval(hits, verdict):
+    """No hit of ten sequences has Wilson's interval, which ends at 28 %."""
+    row = evaluate.near_zero(scores(hits), "none", "left_foot", "m", "in_direction").iloc[0]
+    assert row["verdict"] == verdict and row["difference"] == pytest.approx(100 * hits.mean())
+    assert row["low"] <= row["difference"] <= row["high"] and np.isnan(row["p"])
+    assert (row["runs"], row["n"]) == (8, 80)
+
+
+def test_many_misses_are_near_zero():
+    """Wilson's interval of 0 of 60 ends at z^2 / (60 + z^2), 6 %."""
+    none = scores(RUNS < 0).drop(columns="sequence")
+    none = pd.concat([none.assign(sequence=np.arange(80) % 60)])
+    row = evaluate.near_zero(none, "none", "left_foot", "m", "within").iloc[0]
+    assert row["verdict"] == HOLDS and row["high"] == pytest.approx(100 * 3.8415 / 63.8415, abs=0.01)
+
+
+def test_a_method_without_scores_is_named():
+    with pytest.raises(ValueError, match="head, m: no picture has 'within', expected scores of this method"):
+        evaluate.near_zero(scores(RUNS < 1), "", "head", "m", "within")
