@@ -1,6 +1,7 @@
 """The losses of the two stages. Maps have their values in [0,1]; every loss is a mean, so sizes compare."""
 
 import torch
+import torch.nn.functional as F
 
 from kp_helpers.heatmaps import gaussian_target, warp_back
 from kp_helpers.keypoints import argmax_keypoints
@@ -49,6 +50,25 @@ def cross_entropy_loss(map: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     log_share = (map.flatten(-2) + tiny).log() - (map.flatten(-2).sum(-1, keepdim=True) + tiny).log()
     share = target.flatten(-2) / target.flatten(-2).sum(-1, keepdim=True)
     return -(share * log_share).sum(-1).mean()
+
+
+def coordinate_loss(found: torch.Tensor, desired: torch.Tensor) -> torch.Tensor:
+    """mean_n |p_n - q_n|^2: the squared distance of found from desired points (Schofield, failed).
+
+    found, desired: (..., 2) as (x, y) in [0,1]. Returns a scalar. The place of a map's maximum passes no
+    gradient on to the map; that of `keypoints.soft_argmax` does.
+    """
+    _check_same("coordinate_loss", "desired", desired, found)
+    return (found - desired).square().sum(dim=-1).mean()
+
+
+def similarity_loss(found: torch.Tensor, desired: torch.Tensor) -> torch.Tensor:
+    """mean_n (1 - u_n . v_n / (|u_n| |v_n|)): embeddings of crops (Schofield, failed).
+
+    found, desired: (..., D). Returns a scalar from 0, the same direction, to 2, the opposite one.
+    """
+    _check_same("similarity_loss", "desired", desired, found)
+    return (1 - F.cosine_similarity(found, desired, dim=-1)).mean()
 
 
 def _check_same(loss: str, name: str, found: torch.Tensor, expected: torch.Tensor) -> None:

@@ -8,6 +8,7 @@ import difflib
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
@@ -46,27 +47,33 @@ FETCHED = [INDEX, "keypoint_kit.json"]
 FETCHED += [f"{part}/*.{ending}" for part in ("tokenizer", "tokenizer_2") for ending in ("json", "txt")]
 FETCHED += [f"{part}/{name}" for files in (CONFIGS, WEIGHTS) for part, name in files.items()]
 
+NETWORK_WEIGHTS, NETWORK_CONFIGS = "model.safetensors", ("config.json", "preprocessor_config.json")
+"""The files of a folder that holds one network of transformers and no pipeline."""
+
 
 class ModelError(ValueError):
     """A model that cannot be used; the sentence names the file, what was found and what was expected."""
 
 
-def locate(model: str | Path) -> tuple[Path, str | None]:
-    """The folder of a path or hub id, and for a hub id the commit that it was resolved to."""
+def locate(
+    model: str | Path, fetched: Sequence[str] = FETCHED, expected: str = "a diffusers pipeline folder"
+) -> tuple[Path, str | None]:
+    """The folder of a path or hub id, and for a hub id the commit that it was resolved to.
+
+    fetched: patterns of the files that are taken from the hub. expected: what the folder is to be, in words.
+    """
     hub = HUB_ID.fullmatch(model) if isinstance(model, str) else None
     if hub and not Path(model.split("/")[0]).is_dir():
-        return _from_hub(hub["repo"], hub["revision"])
+        return _from_hub(hub["repo"], hub["revision"], fetched)
     folder = Path(model).expanduser()
     if not folder.is_dir():
-        raise ModelError(
-            f"{folder}: no such folder, expected a diffusers pipeline folder or a hub id owner/name"
-        )
+        raise ModelError(f"{folder}: no such folder, expected {expected} or a hub id owner/name")
     return folder, None
 
 
-def _from_hub(repo: str, revision: str | None) -> tuple[Path, str]:
+def _from_hub(repo: str, revision: str | None, fetched: Sequence[str]) -> tuple[Path, str]:
     try:
-        folder = Path(snapshot_download(repo, revision=revision, allow_patterns=FETCHED))
+        folder = Path(snapshot_download(repo, revision=revision, allow_patterns=list(fetched)))
     except Exception as error:  # the hub's client raises some twenty types; all mean that there is no model
         pinned = f" --revision {revision}" if revision else ""
         raise ModelError(
@@ -85,14 +92,23 @@ def check(folder: Path, known: dict[str, set[str]]) -> dict[str, dict]:
     """
     index = _checked_index(folder / INDEX)
     parts = PIPELINES[index["_class_name"]]
-    for path in sorted(folder.rglob("*.py")):
-        raise ModelError(f"{path}: the model folder brings code, expected weights and settings only")
+    _check_no_code(folder)
     for part in [part for part in WEIGHTS if part in parts]:
         _check_weights_file(folder / part / WEIGHTS[part])
     configs = {part: _config(folder / part / CONFIGS[part]) for part in parts}
     for part, keys in known.items():
         _check_keys(folder / part / CONFIGS[part], configs[part], keys)
     return configs | {INDEX: index}
+
+
+def check_network(folder: Path) -> tuple[Path, dict]:
+    """The weights of a folder that holds one network of transformers, and its `preprocessor_config.json`,
+    after its files have been checked.
+    """
+    _check_no_code(folder)
+    _check_weights_file(folder / NETWORK_WEIGHTS)
+    _config(folder / NETWORK_CONFIGS[0])
+    return folder / NETWORK_WEIGHTS, _config(folder / NETWORK_CONFIGS[1])
 
 
 def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
@@ -136,6 +152,11 @@ def _checked_index(path: Path) -> dict:
         if kind and index.get(part) != list(kind):
             raise ModelError(f"{path}: {part} is {index.get(part)!r}, expected {list(kind)}")
     return index
+
+
+def _check_no_code(folder: Path) -> None:
+    for path in sorted(folder.rglob("*.py")):
+        raise ModelError(f"{path}: the model folder brings code, expected weights and settings only")
 
 
 def _check_weights_file(path: Path) -> None:

@@ -95,10 +95,13 @@ def appended_stages(
     *,
     states: Sequence[dict | None] | None = None,
     cache: str | Path | ReadoutCache | None = None,
+    objectives: Sequence[Callable | None] | None = None,
 ) -> RunBatch:
     """`appended_stage` for several settings at once, each with its own images and points.
 
     They may differ in all but `SHARED`. Memory grows with their number. cache: also one that batches share.
+    objectives: what a run learns in the place of its target loss, (the joint's map (S, S), number of the
+    image) -> a scalar; None is the target loss.
     """
     _check_shared(settings, SHARED)
     base, one = base.detach().to(diffusion.device), settings[0]
@@ -107,9 +110,10 @@ def appended_stages(
     else:
         kept = cache if isinstance(cache, ReadoutCache) else ReadoutCache(cache, diffusion.device)
         maps_of = ReadoutMaps(diffusion, base, one.reading, kept, one.kept_precision)
+    lots = zip(images, points, settings, objectives or [None] * len(settings), strict=True)
     labelled = [
-        _Labelled(ImagePairs(diffusion, own, one, one.pool), _targets(at, len(own), one).to(diffusion.device))
-        for own, at, one in zip(images, points, settings, strict=True)
+        _Labelled(ImagePairs(diffusion, own, one, one.pool), _targets(at, len(own), one).to(base.device), aim)
+        for own, at, one, aim in lots
     ]
     runs = []
     for own, state in zip(labelled, states or [None] * len(labelled), strict=True):
@@ -137,14 +141,15 @@ def metadata(diffusion: Diffusion, settings: BaseStage | AppendedStage) -> dict:
 
 @dataclass(frozen=True)
 class _Labelled:
-    """What a run of the appended stage learns from: its images' views and their target maps (n, S, S)."""
+    """What a run of the appended stage learns from: views, target maps (n, S, S), an objective of its own."""
 
     pairs: ImagePairs
     targets: torch.Tensor
+    objective: Callable | None
 
-    @property
-    def objective(self) -> Callable:
-        return OBJECTIVES[self.pairs.settings.objective]
+    def loss(self, map: torch.Tensor, image: int) -> torch.Tensor:
+        usual = OBJECTIVES[self.pairs.settings.objective]
+        return self.objective(map, image) if self.objective else usual(map, self.targets[image])
 
 
 def _base_losses(
@@ -167,21 +172,18 @@ def _appended_losses(
 ) -> list[dict[str, torch.Tensor]]:
     """The parts of each run's loss on one image."""
     seen = maps_of([own.pairs for own in labelled], tokens, images, step)
-    return [
-        _joint_losses(own, maps, own.targets[image], theta)
-        for own, (maps, theta), image in zip(labelled, seen, images, strict=True)
-    ]
+    return [_joint_losses(*of_run) for of_run in zip(labelled, seen, images, strict=True)]
 
 
-def _joint_losses(own: _Labelled, maps: torch.Tensor, target: torch.Tensor, theta: torch.Tensor) -> dict:
-    """The losses of the joint's map; maps: (2, M, S, S), plain and on the view `theta`."""
-    settings = own.pairs.settings
-    best = _best([maps], [target], own.objective) if settings.readout == "best" else None
+def _joint_losses(own: _Labelled, seen: tuple[torch.Tensor, torch.Tensor], image: int) -> dict:
+    """The losses of the joint's map; seen: maps (2, M, S, S), plain and on the view, and that view."""
+    settings, (maps, theta) = own.pairs.settings, seen
+    best = _best(own, {image: maps}) if settings.readout == "best" else None
     plain, moved = combine(maps, settings.readout, best)
     return {
-        "localization": losses.localization_loss(plain[None], settings.localization_sigma * len(target)),
+        "localization": losses.localization_loss(plain[None], settings.localization_sigma * len(plain)),
         "equivariance": losses.equivariance_loss(plain[None], moved[None], theta),
-        "target": own.objective(plain, target),
+        "target": own.loss(plain, image),
     }
 
 
@@ -189,8 +191,8 @@ def _joint_losses(own: _Labelled, maps: torch.Tensor, target: torch.Tensor, thet
 def _finished(own: _Labelled, base: torch.Tensor, maps_of: Callable, tokens: torch.Tensor) -> Appended:
     settings, best = own.pairs.settings, None
     if settings.readout == "best":
-        found = [maps_of([own.pairs], [tokens], [image], 0)[0][0] for image in range(len(own.pairs))]
-        best = _best(found, own.targets, own.objective)
+        found = {image: maps_of([own.pairs], [tokens], [image], 0)[0][0] for image in range(len(own.pairs))}
+        best = _best(own, found)
     return Appended(base, tokens, settings.readout, best, settings.mode)
 
 
@@ -221,13 +223,10 @@ def _targets(points: torch.Tensor, images: int, settings: AppendedStage) -> torc
 
 
 @torch.no_grad()
-def _best(maps: list[torch.Tensor], targets, objective: Callable) -> int:
-    """The token whose plain map has the smallest target loss over images; maps: (2, M, S, S) an image."""
-    loss = [
-        sum(objective(m[0, n], t) for m, t in zip(maps, targets, strict=True))
-        for n in range(maps[0].shape[1])
-    ]
-    return int(torch.stack(loss).argmin())
+def _best(own: _Labelled, maps: dict[int, torch.Tensor]) -> int:
+    """The token whose plain map has the smallest loss over images; maps: image -> (2, M, S, S)."""
+    tokens = range(next(iter(maps.values())).shape[1])
+    return int(torch.stack([sum(own.loss(m[0, n], i) for i, m in maps.items()) for n in tokens]).argmin())
 
 
 @torch.no_grad()

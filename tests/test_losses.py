@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.distance import cosine
 from scipy.stats import entropy
 
 from kp_helpers import geometry, losses
 from kp_helpers.heatmaps import gaussian_target
+from kp_helpers.keypoints import argmax_keypoints, soft_argmax
 
 
 def _maps(*shape, seed=0):
@@ -62,7 +64,7 @@ def test_cross_entropy_of_an_empty_map_is_finite():
     assert torch.isfinite(loss)
 
 
-@pytest.mark.parametrize("name", ["localization", "target", "cross_entropy", "equivariance"])
+@pytest.mark.parametrize("name", ["localization", "target", "cross_entropy", "equivariance", "similarity"])
 def test_gradients_against_differences(name):
     maps = _maps(2, 6, 6, seed=5).double().requires_grad_(True)
     other = _maps(2, 6, 6, seed=6).double()
@@ -72,11 +74,35 @@ def test_gradients_against_differences(name):
         "target": lambda m: losses.target_loss(m, other),
         "cross_entropy": lambda m: losses.cross_entropy_loss(m, other),
         "equivariance": lambda m: losses.equivariance_loss(other, m, theta),
+        "similarity": lambda m: losses.similarity_loss(m, other),
     }[name]
     assert torch.autograd.gradcheck(loss, maps)
 
 
+def test_coordinate_by_hand():
+    found, desired = torch.tensor([[0.1, 0.5], [0.7, 0.2]]), torch.tensor([[0.4, 0.9], [0.7, 0.3]])
+    assert losses.coordinate_loss(found, desired).item() == pytest.approx((0.25 + 0.01) / 2)
+    assert losses.coordinate_loss(found[0], desired[0]).item() == pytest.approx(0.25)
+
+
+def test_similarity_is_scipys_cosine_distance():
+    found, desired = _maps(4, 7), _maps(4, 7, seed=1)
+    each = [cosine(*pair) for pair in zip(found.numpy(), desired.numpy(), strict=True)]
+    assert losses.similarity_loss(found, desired).item() == pytest.approx(np.mean(each), rel=1e-5)
+    assert losses.similarity_loss(found, -3 * found).item() == pytest.approx(2)
+
+
+def test_the_coordinate_of_a_maximum_has_no_gradient_and_that_of_a_soft_argmax_has():
+    map, desired = _maps(9, 9).double().requires_grad_(True), torch.tensor([0.2, 0.7]).double()
+    assert not losses.coordinate_loss(argmax_keypoints(map), desired).requires_grad
+    assert torch.autograd.gradcheck(lambda m: losses.coordinate_loss(soft_argmax(m, 0.1), desired), map)
+
+
 def test_shapes_that_differ_are_named():
+    with pytest.raises(ValueError, match=r"coordinate_loss: desired has shape \(2,\), expected \(3, 2\)"):
+        losses.coordinate_loss(torch.zeros(3, 2), torch.zeros(2))
+    with pytest.raises(ValueError, match=r"similarity_loss: desired has shape \(2, 4\), expected \(2, 5\)"):
+        losses.similarity_loss(torch.zeros(2, 5), torch.zeros(2, 4))
     with pytest.raises(ValueError, match=r"target_loss: target has shape \(4, 5\), expected \(4, 4\)"):
         losses.target_loss(torch.zeros(4, 4), torch.zeros(4, 5))
     with pytest.raises(ValueError, match=r"localization_loss: maps have shape \(2, 4, 5\)"):

@@ -167,6 +167,25 @@ def test_runs_in_a_batch_learn_what_they_learn_alone(tiny_sd, images, base, lot)
     assert len({tuple(run.context[0].tolist()) for run in batch.runs}) == 3
 
 
+@pytest.mark.parametrize("readout", ["sum", "best"])
+def test_an_objective_stands_in_the_place_of_the_target_loss(tiny_sd, images, base, readout):
+    """The target loss from outside learns what it learns from inside, and another one something else."""
+    settings = APPENDED.replace(mode="readout", readout=readout)
+    targets = gaussian_target(POINTS, 32, settings.sigma)
+    objectives = [
+        None,
+        lambda map, image: losses.target_loss(map, targets[image]),
+        lambda map, image: losses.coordinate_loss(keypoints.soft_argmax(map, 0.05), POINTS[image]),
+    ]
+    given = ([images] * 3, [POINTS] * 3, [settings] * 3)
+    batch = optimize.appended_stages(tiny_sd, base, *given, objectives=objectives)
+    records = list(batch)
+    usual, same, other = batch.results
+    assert torch.allclose(usual.tokens, same.tokens, atol=1e-6) and usual.best == same.best
+    assert [own[0].parts for own in records] == [pytest.approx(own[1].parts, rel=1e-5) for own in records]
+    assert not torch.allclose(usual.tokens, other.tokens, atol=1e-2)
+
+
 def test_a_batch_goes_on_as_a_batch_or_run_by_run(tiny_sd, images, base):
     batch, _ = _batch_and_alone(tiny_sd, images, base, "readout")
     next(iter(batch))

@@ -13,7 +13,7 @@ from pathlib import Path
 import diffusers
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
-from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from kp_helpers import model_folder
@@ -69,7 +69,10 @@ def _components(folder: Path, dtype: torch.dtype) -> dict:
     for part in ("unet", "vae"):
         _check_shapes(folder, part)
     networks = [part for part in NETWORKS if part in configs]
-    parts = {part: _network(folder, part, _dtype(part, configs[part], dtype)) for part in networks}
+    parts = {
+        part: load_network(NETWORKS[part], folder / part / WEIGHTS[part], _dtype(part, configs[part], dtype))
+        for part in networks
+    }
     _check_widths(folder, parts)
     try:
         for part in configs:
@@ -124,18 +127,20 @@ def _check_shapes(folder: Path, part: str) -> None:
             raise ModelError(f"{path}: tensor {name!r} has shape {found}, expected {wanted} by config.json")
 
 
-def _network(folder: Path, part: str, dtype: torch.dtype) -> torch.nn.Module:
-    """One network with its weights: complete, of the right shapes, finite."""
-    kind, path = NETWORKS[part], folder / part / WEIGHTS[part]
+def load_network(kind: type, path: Path, dtype: torch.dtype = torch.float32) -> torch.nn.Module:
+    """One network of diffusers or transformers with its weights: complete, of the right shapes, finite.
+
+    path: of the safetensors file, beside which its settings stand. Raises ModelError.
+    """
     model_folder.tensor_shapes(path)  # names the file if it is truncated
     options = {"use_safetensors": True, "local_files_only": True, "output_loading_info": True}
-    if part.startswith("text_encoder"):
+    if issubclass(kind, PreTrainedModel):
         options |= {"dtype": dtype, "ignore_mismatched_sizes": True}  # reported below, with the shapes
     else:
         options |= {"torch_dtype": dtype}
     try:
         with _quietly():
-            network, info = kind.from_pretrained(str(folder / part), **options)
+            network, info = kind.from_pretrained(str(path.parent), **options)
     except Exception as error:
         raise ModelError(f"{path}: cannot be loaded as {kind.__name__} ({first_line(error)})") from error
     for name in sorted(info["missing_keys"]):

@@ -12,6 +12,14 @@ from kp_helpers.diffusion import FIGURES
 from kp_helpers.files import replace_file
 
 SETTINGS_FILE = "keypoint_kit.json"
+PIXELS = {
+    "image_processor_type": "CLIPImageProcessor",
+    "image_mean": [0.5, 0.5, 0.5],
+    "image_std": [0.5, 0.5, 0.5],
+    "size": {"height": 128, "width": 128},
+    "do_center_crop": False,
+}
+"""How the two CLIPs take a picture, in transformers' words; `training.clip.to_pixels` does it."""
 
 
 def text_tower(clip: CLIPModel) -> CLIPTextModel:
@@ -36,6 +44,7 @@ def assemble(folder: Path, vae, unet, clip: CLIPModel, judge: CLIPModel, tokeniz
     pipeline.to(dtype=torch.float16).save_pretrained(folder, safe_serialization=True)
     for part, network in (("clip", clip), ("judge", judge)):
         network.half().save_pretrained(folder / part)
+        (folder / part / "preprocessor_config.json").write_text(json.dumps(PIXELS, indent=2) + "\n")
     for part in ("text_encoder", "clip", "judge"):
         _load_in_float32(folder / part / "config.json")
 
