@@ -2,7 +2,8 @@
 
 OUT_DIR is the run's folder, `results/<NN_name>/<run>`. The notebook gets a hidden folder beside it as its
 `results` and saves there; only when every cell was run and the run's `metrics.json` is there does the folder
-move to OUT_DIR, with the executed notebook as a page. Whatever fails leaves OUT_DIR as it was.
+move to OUT_DIR, with the executed notebook as a page; its `config.json` then also holds the command and the
+minutes that it took. Whatever fails leaves OUT_DIR as it was.
 """
 
 import argparse
@@ -12,8 +13,10 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from pathlib import Path
 
+from kp_helpers.results.provenance import add_facts, command_line
 from kp_helpers.results.run_folder import (
     ResultsError,
     checked_name,
@@ -52,6 +55,7 @@ def run_notebook(
     out_dir.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{run}.", dir=out_dir.parent))
     made, failed = staging / notebook.stem / run, out_dir.with_name(f"{run}.failed.ipynb")
+    started = time.monotonic()
     try:
         executed = staging / "notebook.ipynb"
         try:
@@ -63,6 +67,8 @@ def run_notebook(
                 error.add_note(f"how far it came: {failed}")
             raise
         _keep_notebook(executed, made, str(staging), str(out_dir.parents[1]))
+        minutes = round((time.monotonic() - started) / 60, 1)
+        add_facts(made, command=command_line(notebook, run, parameters or {}), minutes=minutes)
         move_into_place(made, out_dir, overwrite=overwrite)
         failed.unlink(missing_ok=True)
     finally:

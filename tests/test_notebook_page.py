@@ -36,3 +36,16 @@ def test_data_may_be_a_picture_and_nothing_else():
     assert "data:image/png" in clean("<img src='data:image/png;base64,eA=='>")
     assert "data:" not in clean("<a href='data:text/html,x'>a</a><img src='data:text/html,x'>")
     assert "<script" not in clean("<scr<script></script>ipt>alert(1)</script>")
+
+
+def test_of_a_control_its_picture_is_shown():
+    state = {"state": {"m1": {"model_name": "IntSliderModel"}}, "version_major": 2, "version_minor": 0}
+    view = {"model_id": "m1", "version_major": 2, "version_minor": 0}
+    data = {"application/vnd.jupyter.widget-view+json": view, "image/png": "eA==", "text/plain": "Tuner"}
+    notebook = new_notebook(
+        cells=[new_code_cell("1", outputs=[new_output("display_data", data=data)])],
+        metadata={"widgets": {"application/vnd.jupyter.widget-state+json": state}},
+    )
+    html = notebook_page(nbformat.writes(notebook))
+    assert "data:image/png;base64,eA==" in html
+    assert "IntSliderModel" not in html and "html-manager" not in html

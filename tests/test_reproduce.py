@@ -29,6 +29,14 @@ def test_a_run_gives_its_product_and_its_page(tmp_path):
         run_notebook(NOTEBOOKS / "happy.ipynb", product.parent)
 
 
+def test_a_run_keeps_the_command_and_the_minutes(tmp_path):
+    product = run_notebook(NOTEBOOKS / "happy.ipynb", tmp_path / "happy" / "quick", {"seed": "7"})
+    config = json.loads((product.parent / "config.json").read_text())
+    command = "python -m kp_helpers.reproduce tests/data/notebooks/happy.ipynb results/happy/quick -p seed 7"
+    assert config.keys() == {"settings", "command", "minutes"} and config["command"] == command
+    assert 0 <= config["minutes"] < 10
+
+
 def test_a_page_says_nothing_of_the_machine(tmp_path, monkeypatch):
     monkeypatch.setattr("kp_helpers.reproduce.project_path", lambda path: tmp_path / path)
     product = run_notebook(NOTEBOOKS / "happy.ipynb", tmp_path / "results" / "happy" / "quick")

@@ -1,7 +1,9 @@
-"""Run folders appear whole or not at all, and the page shows them without running what is in their names."""
+"""Run folders appear whole or not at all, and say what decided their numbers."""
 
 import csv
 import json
+import os
+import platform
 from pathlib import Path
 
 import matplotlib.figure
@@ -9,8 +11,9 @@ import pandas
 import pytest
 
 from kp_helpers.results import Metric, Prediction, ResultsError, RunFolder, describe_data, run_facts
-from kp_helpers.results.__main__ import main
+from kp_helpers.results.provenance import add_facts, command_line, describe_machine
 
+CHECKOUT = Path(__file__).parents[1]
 HITS = Metric(
     name="left_foot: within 40 px <script>alert(1)</script>",
     value=17.5,
@@ -106,61 +109,11 @@ def test_numbers_that_are_not_finite_are_refused(tmp_path):
         folder.config({})
 
 
-def test_the_index_gathers_runs_and_labels_them(tmp_path, capsys):
-    save(tmp_path)
-    (save(tmp_path, "real", "3DPW") / "notebook.html").write_text("<p>")
-    assert main(["index", str(tmp_path)]) == 0
-    rows = list(csv.DictReader((tmp_path / "summary.csv").open()))
-    assert [(row["run"], row["data"], row["n"]) for row in rows] == [
-        ("quick", "figures", "80"),
-        ("quick", "figures", "0"),
-        ("real", "3DPW", "80"),
-        ("real", "3DPW", "0"),
-    ]
-    assert (rows[0]["interval_low"], rows[0]["value"], rows[1]["value"]) == ("9.0", "17.5", "")
-    page = (tmp_path / "index.html").read_text()
-    assert page.count("measured on the synthetic figures world") == page.count("measured on 3DPW") == 1
-    assert "<script" not in page and "&lt;script&gt;alert(1)" in page
-    assert 'src="08_evaluate_3dpw/quick/figures/error_by_joint.png"' in page
-    assert page.count("notebook.html") == 1 and "17.5 % (SD" not in page.replace("17.5 % (SD 15.86)", "")
-    assert "http" not in page and 'name="viewport"' in page
-    before = contents(tmp_path)
-    main(["index", str(tmp_path)])
-    assert contents(tmp_path) == before
-
-
-@pytest.mark.parametrize(
-    "text", ["", "{", "[1]", '[{"name": "x"}]', '[{"name": "x", "value": "<b>", "n": 1}]', "[[]]"]
-)
-def test_a_damaged_run_is_named_and_the_others_shown(text, tmp_path, capsys):
-    save(tmp_path)
-    (save(tmp_path, "bad") / "metrics.json").write_text(text)
-    assert main(["index", str(tmp_path)]) == 1
-    assert "08_evaluate_3dpw/bad: metrics.json or config.json cannot be read" in capsys.readouterr().out
-    page = (tmp_path / "index.html").read_text()
-    assert 'id="08_evaluate_3dpw/quick"' in page and 'class="damaged"' in page
-
-
-def test_folders_made_by_hand_cannot_break_out_of_the_page(tmp_path):
-    evil = save(tmp_path)
-    evil.rename(evil.parent / '"><img src=x onerror=alert(1)>')
-    (tmp_path / "08_evaluate_3dpw" / ".quick.partial").mkdir()
-    assert main(["index", str(tmp_path)]) == 0
-    page = (tmp_path / "index.html").read_text()
-    assert "<img src=x" not in page and "&lt;img src=x onerror" in page
-
-
-def test_an_empty_or_missing_folder(tmp_path, capsys):
-    assert main(["index", str(tmp_path)]) == 0
-    assert "No run yet" in (tmp_path / "index.html").read_text()
-    assert main(["index", str(tmp_path / "none")]) == 2
-    assert "none is no folder" in capsys.readouterr().err
-
-
 def test_the_facts_of_a_run(tmp_path):
     (tmp_path / "manifest.json").write_text('{"world": "figures"}')
     facts = run_facts(seed=3, model="figures", fingerprint="ab", data=tmp_path, device="cpu")
     assert facts["data"]["kind"] == "figures" and len(facts["data"]["sha256"]) == 64
+    assert facts["machine"] == describe_machine("cpu")
     assert facts["versions"]["torch"].startswith("2.13") and facts["determinism"].startswith("A: ")
     with pytest.raises(ResultsError, match="level is 'D', expected one of A, B, C"):
         run_facts(seed=3, model="figures", fingerprint="ab", data=tmp_path, device="cpu", level="D")
@@ -176,3 +129,36 @@ def test_data_without_a_manifest_is_hashed_by_names_and_sizes(tmp_path):
     assert first["kind"] == second["kind"] == "3DPW" and first["sha256"] != second["sha256"]
     with pytest.raises(ResultsError, match="none is no folder"):
         describe_data(tmp_path / "none")
+
+
+def test_a_folder_of_ones_own_pictures_is_called_so(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"1")
+    first = describe_data(tmp_path)
+    (tmp_path / "b.jpg").write_bytes(b"1")
+    second = describe_data(tmp_path)
+    assert first["kind"] == second["kind"] == "own pictures" and first["sha256"] != second["sha256"]
+
+
+def test_the_machine_is_told_by_its_parts_and_not_by_its_name():
+    machine = describe_machine("cpu")
+    assert machine.keys() == {"cores", "processor", "gpu"} and machine["gpu"] == ""
+    assert 1 <= machine["cores"] <= os.cpu_count()
+    assert platform.node() not in machine["processor"].split()
+
+
+def test_a_command_has_paths_of_the_checkout_and_no_others():
+    given = {"model": "/home/someone/sd15", "data": str(CHECKOUT / "build" / "figures"), "caption": "a man"}
+    assert command_line(CHECKOUT / "notebooks" / "08_x.ipynb", "quick", given) == (
+        "python -m kp_helpers.reproduce notebooks/08_x.ipynb results/08_x/quick"
+        " -p model sd15 -p data build/figures -p caption 'a man'"
+    )
+
+
+def test_facts_are_added_to_a_run_and_change_no_other(tmp_path):
+    path = save(tmp_path)
+    before = json.loads((path / "config.json").read_text())
+    add_facts(path, minutes=1.5)
+    assert json.loads((path / "config.json").read_text()) == {**before, "minutes": 1.5}
+    (path / "config.json").unlink()
+    add_facts(path, minutes=1.5)
+    assert not (path / "config.json").exists(), "a run that says nothing is left so"

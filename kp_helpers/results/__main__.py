@@ -1,10 +1,12 @@
-"""Command line: `python -m kp_helpers.results index DIR`."""
+"""Command line: `python -m kp_helpers.results index DIR`, and `readme` for the tables of the texts."""
 
 import argparse
 import sys
 from pathlib import Path
 
 from kp_helpers.results.page import index
+from kp_helpers.results.run_folder import ResultsError, project_path
+from kp_helpers.results.texts import write_texts
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -12,13 +14,30 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("index", help="gather all runs into summary.csv and index.html")
     command.add_argument("folder", type=Path, help="the results folder")
-    folder = parser.parse_args(arguments).folder
-    if not folder.is_dir():
-        print(f"{folder} is no folder", file=sys.stderr)
+    command = commands.add_parser("readme", help="write the tables of README.md and REPRODUCING.md")
+    command.add_argument("folder", type=Path, nargs="?", default=project_path("results"))
+    command.add_argument("--texts", type=Path, default=project_path("."), help="the folder of the two texts")
+    options = parser.parse_args(arguments)
+    if not options.folder.is_dir():
+        print(f"{options.folder} is no folder", file=sys.stderr)
         return 2
+    return _index(options.folder) if options.command == "index" else _readme(options.folder, options.texts)
+
+
+def _index(folder: Path) -> int:
     damaged = index(folder)
     print("\n".join([*damaged, f"wrote {folder / 'index.html'} and {folder / 'summary.csv'}"]))
     return 1 if damaged else 0
+
+
+def _readme(folder: Path, texts: Path) -> int:
+    try:
+        written = write_texts(folder, texts)
+    except (ResultsError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"wrote the tables of {' and '.join(path.name for path in written)}")
+    return 0
 
 
 if __name__ == "__main__":

@@ -32,9 +32,14 @@ _TAGS = frozenset(bleach.ALLOWED_TAGS) | {
 
 
 def notebook_page(text: str) -> str:
-    """The page of a notebook given as its JSON text, without scripts and handlers in outputs and prose."""
+    """The page of a notebook given as its JSON text, without scripts and handlers in outputs and prose.
+
+    Of a control, whose script would come from elsewhere, the picture that stands beside it is shown.
+    """
     exporter = HTMLExporter(sanitize_html=True, filters={"clean_html": clean})
-    page, _ = exporter.from_notebook_node(nbformat.reads(text, as_version=4))
+    notebook = nbformat.reads(text, as_version=4)
+    notebook.metadata.pop("widgets", None)
+    page, _ = exporter.from_notebook_node(notebook)
     return page
 
 

@@ -2,13 +2,19 @@
 
 import csv
 import io
-import json
-from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
-from urllib.parse import quote
 
-from kp_helpers.results.run_folder import Metric, write_file
+from kp_helpers.results.answers import answer
+from kp_helpers.results.claims import CLAIMS, PROTOCOL
+from kp_helpers.results.claims_page import claims_part
+from kp_helpers.results.gathered import Run, read_runs
+from kp_helpers.results.known import KNOWN, beside
+from kp_helpers.results.markup import picture, table
+from kp_helpers.results.run_folder import write_file
+from kp_helpers.results.runs_page import run_part
+from kp_helpers.results.style import STYLE
+from kp_helpers.results.tables import data_name, ground, hits, times
 
 COLUMNS = (
     "notebook",
@@ -27,44 +33,14 @@ COLUMNS = (
     "paper_sd",
     "source",
 )
-_DATA = {"figures": "the synthetic figures world", "3DPW": "3DPW"}
-_STYLE = """
-:root { color-scheme: light dark; --line: #8884; --soft: #8882; --mark: #2a7f62; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 0 auto; padding: 1rem; }
-h1, h2, h3 { line-height: 1.2; text-wrap: balance; }
-h2 { margin-top: 3rem; border-top: 2px solid var(--mark); padding-top: .6rem; }
-nav a { display: inline-block; margin: 0 1rem .3rem 0; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
-th, td { text-align: left; padding: .3rem .7rem; border-bottom: 1px solid var(--line); vertical-align: top; }
-td.number { text-align: right; white-space: nowrap; }
-.pictures { display: grid; gap: 1rem; }
-@media (min-width: 50rem) { .pictures { grid-template-columns: 1fr 1fr; } }
-figure { margin: 0; } figure img { width: 100%; height: auto; background: #fff; border-radius: .3rem; }
-figcaption, .facts { font-size: .85rem; opacity: .8; overflow-wrap: anywhere; }
-.label { background: var(--mark); color: #fff; border-radius: 1rem; padding: .1rem .7rem; font-size: .8rem; }
-.damaged { border-left: .3rem solid #b33; padding-left: .7rem; overflow-wrap: anywhere; }
-"""
-
-
-@dataclass(frozen=True)
-class _Run:
-    """What was read of one run's folder; `folder` is relative to the results folder."""
-
-    notebook: str
-    run: str
-    config: dict
-    metrics: list
-    pictures: tuple[str, ...]
-    has_notebook: bool
-
-    @property
-    def folder(self) -> str:
-        return f"{self.notebook}/{self.run}"
-
-    @property
-    def data(self) -> str:
-        return str(self.config["data"]["kind"])
+_PICTURES = (  # notebook, figure, what it shows
+    ("00_figures_world", "world", "pictures, joints and captions"),
+    ("00_figures_world", "words", "where the model's words attend to"),
+    ("02_stable_keypoints", "keypoints", "keypoints found without labels"),
+    ("03_appended_embedding", "labels", "five labelled pictures"),
+    ("03_appended_embedding", "maps", "maps of the left foot before and after the appended embedding"),
+    (PROTOCOL, "points", "where each method sees the left foot"),
+)
 
 
 def index(folder: Path) -> list[str]:
@@ -72,129 +48,65 @@ def index(folder: Path) -> list[str]:
 
     A damaged run is shown as such and leaves the others as they are. Equal runs give equal files.
     """
-    runs, damaged = [], []
-    for metrics in sorted(folder.glob("*/*/metrics.json")):
-        if not any(part.startswith(".") for part in metrics.relative_to(folder).parts):
-            try:
-                runs.append(_read(metrics))
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                name = metrics.parent.relative_to(folder).as_posix()
-                damaged.append(f"{name}: metrics.json or config.json cannot be read ({error!r})")
+    runs, damaged = read_runs(folder)
     write_file(folder / "summary.csv", _summary(runs))
     write_file(folder / "index.html", _page(runs, damaged))
     return damaged
 
 
-def _read(metrics: Path) -> _Run:
-    folder = metrics.parent
-    rows = json.loads(metrics.read_text(encoding="utf-8"))
-    run = _Run(
-        notebook=folder.parent.name,
-        run=folder.name,
-        config=json.loads((folder / "config.json").read_text(encoding="utf-8")),
-        metrics=[_flat(row) for row in rows],
-        pictures=tuple(sorted(path.name for path in folder.glob("figures/*.png"))),
-        has_notebook=(folder / "notebook.html").is_file(),
-    )
-    _ = run.data  # a run that does not say what it was measured on is damaged
-    return run
-
-
-def _flat(row: dict) -> dict:
-    """A row of metrics.json with the interval as two columns; TypeError where it is not what Metric holds."""
-    metric = Metric(**row)
-    low, high = metric.interval or (None, None)
-    for number in (metric.value, metric.sd, low, high, metric.paper, metric.paper_sd):
-        if number is not None and not isinstance(number, int | float):
-            raise TypeError(f"{metric.name!r} holds {number!r}, expected a number or null")
-    return {**asdict(metric), "interval_low": low, "interval_high": high}
-
-
-def _summary(runs: list[_Run]) -> str:
+def _summary(runs: list[Run]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     for run in runs:
         for row in run.metrics:
-            writer.writerow({**row, "notebook": run.notebook, "run": run.run, "data": run.data})
+            writer.writerow({**row, "notebook": run.notebook, "run": run.name, "data": run.data})
     return text.getvalue()
 
 
-def _page(runs: list[_Run], damaged: list[str]) -> str:
-    links = "".join(f'<a href="#{_link(run.folder)}">{escape(run.folder)}</a>' for run in runs)
-    body = "".join(f'<p class="damaged">{escape(line)}</p>' for line in damaged)
-    body += (
-        "".join(_section(run) for run in runs) or "<p>No run yet: <code>make reproduce</code> makes them.</p>"
-    )
+def _page(runs: list[Run], damaged: list[str]) -> str:
+    answers = [answer(claim, runs) for claim in CLAIMS]
+    known = [beside(number, runs) for number in KNOWN]
+    body = "".join(f'<p class="damaged">{escape(line)}</p>\n' for line in damaged)
+    body += claims_part(answers, known) + _pictures(runs) + _tables(runs) + _runs(runs)
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>keypoint-kit: results</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
-        "<h1>keypoint-kit: results</h1>\n<p>Every number comes from a run's own folder; "
-        '<a href="summary.csv">summary.csv</a> holds all of them. The paper used 3DPW; beside its numbers, '
-        "those of the figures world compare behaviour, not performance.</p>\n"
-        f"<nav>{links}</nav>\n{body}\n</body>\n</html>\n"
+        f"<title>keypoint-kit: results</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
+        "<h1>keypoint-kit: results</h1>\n<p>What holds of in-context keypoints, claim by claim. Every number "
+        'comes from a run\'s own folder; <a href="summary.csv">summary.csv</a> holds all of them. The paper '
+        "used 3DPW; beside its numbers, those of the figures world compare behaviour, not performance.</p>\n"
+        '<nav><a href="#claims">claims</a> <a href="#numbers">the paper\'s numbers</a> '
+        '<a href="#pictures">pictures</a> <a href="#tables">tables</a> <a href="#runs">runs</a></nav>\n'
+        f"{body}</body>\n</html>\n"
     )
 
 
-def _section(run: _Run) -> str:
-    page = f"{_link(run.folder)}/notebook.html"
-    notebook = f' · <a href="{page}">executed notebook</a>' if run.has_notebook else ""
-    return (
-        f'\n<section id="{escape(run.folder)}">\n<h2>{escape(run.folder)}</h2>\n'
-        f'<p><span class="label">measured on {escape(_DATA.get(run.data, run.data))}</span>{notebook}</p>\n'
-        f"{_table(run.metrics)}{_pictures(run)}{_facts(run.config)}</section>\n"
+def _best(runs: list[Run], notebook: str) -> Run | None:
+    return min((run for run in runs if run.notebook == notebook), key=Run.rank, default=None)
+
+
+def _pictures(runs: list[Run]) -> str:
+    shown = ""
+    for notebook, figure, words in _PICTURES:
+        run = _best(runs, notebook)
+        if run and f"{figure}.png" in run.pictures:
+            shown += picture(f"{run.folder}/figures/{figure}.png", f"{words}, in {data_name(run.data)}")
+    return f'<section id="pictures">\n<h2>Pictures</h2>\n<div class="pictures">\n{shown}</div>\n</section>\n'
+
+
+def _tables(runs: list[Run]) -> str:
+    """The protocol's hits, of each run, and what every run took."""
+    hit = "".join(
+        f"<h3>Hits in percent, {escape(run.folder)}</h3>\n<p>Measured on {escape(ground(run))}: mean ± SD "
+        f"over runs, and the 95 % interval over runs and sequences.</p>\n{table(hits(run))}"
+        for run in runs
+        if run.notebook == PROTOCOL
     )
+    took = f"<h3>Commands and times</h3>\n{table(times(runs))}"
+    return f'<section id="tables">\n<h2>Tables</h2>\n{hit}{took}</section>\n'
 
 
-def _table(rows: list[dict]) -> str:
-    heads = ("what", "threshold", "n", "value", "SD", "95 % interval", "paper", "source")
-    head = "".join(f"<th>{name}</th>" for name in heads)
-    body = "".join(f"<tr>{_cells(row)}</tr>\n" for row in rows)
-    return f'<div class="scroll"><table>\n<tr>{head}</tr>\n{body}</table></div>\n'
-
-
-def _cells(row: dict) -> str:
-    unit = str(row["unit"])
-    normaliser = f" of {row['normaliser']}" if row["normaliser"] else ""
-    low, high = row["interval_low"], row["interval_high"]
-    interval = "" if low is None else f"{_number(low)} to {_number(high)}"
-    paper = _number(row["paper"], unit)
-    if row["paper_sd"] is not None:
-        paper += f" (SD {_number(row['paper_sd'])})"
-    value = "no cases" if row["value"] is None else _number(row["value"], unit)
-    numbers = (row["n"], value, _number(row["sd"]), interval, paper)
-    return (
-        f"<td>{escape(str(row['name']))}</td><td>{escape(str(row['threshold']) + normaliser)}</td>"
-        + "".join(f'<td class="number">{escape(str(cell))}</td>' for cell in numbers)
-        + f"<td>{escape(str(row['source']))}</td>"
-    )
-
-
-def _number(value, unit: str = "") -> str:
-    return "" if value is None else f"{value:.4g}{' ' + unit if unit else ''}"
-
-
-def _pictures(run: _Run) -> str:
-    figures = "".join(
-        f'<figure><img loading="lazy" src="{_link(run.folder)}/figures/{_link(name)}" '
-        f'alt="{escape(_title(name))}"><figcaption>{escape(_title(name))}</figcaption></figure>\n'
-        for name in run.pictures
-    )
-    return f'<div class="pictures">\n{figures}</div>\n' if figures else ""
-
-
-def _facts(config: dict) -> str:
-    text = json.dumps(config, indent=1, sort_keys=True, ensure_ascii=False)
-    return (
-        "<details><summary>settings, versions, hashes</summary>"
-        f'<div class="scroll"><pre class="facts">{escape(text)}</pre></div></details>\n'
-    )
-
-
-def _title(name: str) -> str:
-    return Path(name).stem.replace("_", " ")
-
-
-def _link(text: str) -> str:
-    return escape(quote(text))
+def _runs(runs: list[Run]) -> str:
+    parts = "".join(map(run_part, runs)) or "<p>No run yet: <code>make reproduce</code> makes them.</p>\n"
+    return f'<section id="runs">\n<h2>Runs</h2>\n{parts}</section>\n'

@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+import os
 import platform
+import shlex
 from importlib import metadata
 from pathlib import Path
 
 from kp_helpers import __version__
-from kp_helpers.results.run_folder import ResultsError
+from kp_helpers.results.run_folder import ResultsError, project_path, write_json
 
 LEVELS = {
     "A": "bit-identical on one machine with equal versions and threads",
@@ -32,6 +34,7 @@ def run_facts(
         "model": {"name": str(model), "sha256": fingerprint},
         "data": describe_data(Path(data)),
         "device": str(device),
+        "machine": describe_machine(str(device)),
         "threads": _threads(),
         "determinism": f"{level}: {LEVELS[level]}",
         "versions": {"keypoint-kit": __version__, "python": platform.python_version()} | _versions(),
@@ -39,7 +42,8 @@ def run_facts(
 
 
 def describe_data(folder: Path) -> dict:
-    """{"name", "kind", "sha256"} of a data folder; kind is "figures" for the exported world, else "3DPW".
+    """{"name", "kind", "sha256"} of a data folder; kind is "figures" for the exported world, "own
+    pictures" for a folder without 3DPW's `sequenceFiles`, else "3DPW".
 
     The hash is that of `manifest.json`, which holds the files' own hashes; without one, of names and sizes.
     """
@@ -49,11 +53,59 @@ def describe_data(folder: Path) -> dict:
     if manifest.is_file():
         content = manifest.read_bytes()
         return {"name": folder.name, "kind": _kind(content), "sha256": hashlib.sha256(content).hexdigest()}
+    listed, kind = (folder / "sequenceFiles").rglob("*.pkl"), "3DPW"
+    if not (folder / "sequenceFiles").is_dir():
+        listed, kind = (path for path in folder.rglob("*") if path.is_file()), "own pictures"
     listing = "".join(
-        f"{path.relative_to(folder).as_posix()}\t{path.stat().st_size}\n"
-        for path in sorted((folder / "sequenceFiles").rglob("*.pkl"))
+        f"{path.relative_to(folder).as_posix()}\t{path.stat().st_size}\n" for path in sorted(listed)
     )
-    return {"name": folder.name, "kind": "3DPW", "sha256": hashlib.sha256(listing.encode()).hexdigest()}
+    return {"name": folder.name, "kind": kind, "sha256": hashlib.sha256(listing.encode()).hexdigest()}
+
+
+def describe_machine(device: str) -> dict:
+    """{"cores", "processor", "gpu"}: the cores that this process may use, and names as the makers give them.
+
+    gpu is empty unless `device`, as torch names it, is one. Nothing here names the machine itself.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {"cores": cores, "processor": _processor(), "gpu": _gpu(device)}
+
+
+def command_line(notebook: Path, run: str, parameters: dict[str, str]) -> str:
+    """The line, to be given in the checkout, that makes a run of a notebook with these parameters.
+
+    Paths inside the checkout are written from there; of any other absolute path the last name alone is told.
+    """
+    given = [_told(word) for pair in parameters.items() for word in ("-p", *pair)]
+    words = ["python", "-m", "kp_helpers.reproduce", _told(str(notebook)), f"results/{notebook.stem}/{run}"]
+    return shlex.join([*words, *given])
+
+
+def add_facts(folder: Path, **facts) -> None:
+    """Add to a run's `config.json` what only the one who ran it knows; a run without one is left without."""
+    config = folder / "config.json"
+    if config.is_file():
+        write_json(config, {**json.loads(config.read_text(encoding="utf-8")), **facts})
+
+
+def _told(word: str) -> str:
+    path, checkout = Path(word), project_path(".")
+    if not path.is_absolute():
+        return word
+    return path.relative_to(checkout).as_posix() if path.is_relative_to(checkout) else path.name
+
+
+def _processor() -> str:
+    listing = Path("/proc/cpuinfo")  # Linux; elsewhere the standard library knows
+    lines = listing.read_text(encoding="utf-8").splitlines() if listing.is_file() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def _gpu(device: str) -> str:
+    import torch  # here, so that indexing results does not wait for torch
+
+    return torch.cuda.get_device_name(device) if device.startswith("cuda") else ""
 
 
 def _kind(manifest: bytes) -> str:
@@ -65,7 +117,7 @@ def _kind(manifest: bytes) -> str:
 
 
 def _threads() -> int:
-    import torch  # here, so that indexing results does not wait for torch
+    import torch  # here, for the same reason
 
     return torch.get_num_threads()
 

@@ -1,0 +1,59 @@
+"""What the runs say of each claim: the verdicts that they saved, and none where no run saved one."""
+
+from dataclasses import dataclass
+
+from kp_helpers.results.claims import Claim
+from kp_helpers.results.gathered import FAILS, HOLDS, OPEN, Run, Verdict
+
+ABSENT = "not measured"
+VERDICTS = (HOLDS, FAILS, OPEN, ABSENT)
+"""Those of `verdicts.csv`, and the one of a claim that no run has a row of."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """The verdict on a claim by the best run that asks it, and by all other runs that do, in `others`.
+
+    missing: texts of the claim that have no row in the run.
+    """
+
+    claim: Claim
+    verdict: str = ABSENT
+    run: Run | None = None
+    rows: tuple[Verdict, ...] = ()
+    missing: tuple[str, ...] = ()
+    others: tuple["Answer", ...] = ()
+
+    @property
+    def figure(self) -> str:
+        """The file of the claim's figure in the run's folder, empty where the run has no such picture."""
+        name = f"{self.claim.figure}.png"
+        return f"figures/{name}" if self.run and name in self.run.pictures else ""
+
+
+def answer(claim: Claim, runs: list[Run]) -> Answer:
+    """The verdict on a claim, from those rows of its notebook's runs whose text is one of the claim's."""
+    asked = [run for run in runs if run.notebook == claim.notebook and _rows(claim, run)]
+    first, *others = [_of_run(claim, run) for run in sorted(asked, key=Run.rank)] or [Answer(claim=claim)]
+    return Answer(**{**vars(first), "others": tuple(others)})
+
+
+def combined(verdicts: list[str], missing: bool = False) -> str:
+    """One verdict of several parts: a claim fails with any part, and holds only if all its parts hold."""
+    if not verdicts:
+        return ABSENT
+    if FAILS in verdicts:
+        return FAILS
+    return HOLDS if set(verdicts) == {HOLDS} and not missing else OPEN
+
+
+def _of_run(claim: Claim, run: Run) -> Answer:
+    rows = _rows(claim, run)
+    found = {row.claim for row in rows}
+    missing = () if claim.grid else tuple(text for text in claim.texts if text not in found)
+    verdict = combined([row.verdict for row in rows], bool(missing))
+    return Answer(claim=claim, verdict=verdict, run=run, rows=rows, missing=missing)
+
+
+def _rows(claim: Claim, run: Run) -> tuple[Verdict, ...]:
+    return tuple(row for row in run.verdicts if row.claim in claim.texts)

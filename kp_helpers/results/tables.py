@@ -1,0 +1,142 @@
+"""The tables that the page and the project's texts share: rows of plain text, made from the runs alone."""
+
+import re
+from dataclasses import dataclass
+
+from kp_helpers.results.answers import Answer
+from kp_helpers.results.gathered import Run, Verdict, read_table
+from kp_helpers.results.known import DIRECTION, DISC, Beside, train_images
+
+_DATA = {"figures": "the synthetic figures world", "3DPW": "3DPW"}
+_METHODS = {
+    "base token": "without: best base token",
+    "mean position": "control: mean label position",
+    "random embedding": "control: random embedding",
+    "nearest neighbour": "control: nearest neighbour",
+}
+_NAME = re.compile(rf"(\w+), (.+?)(, training images \d+)?: ({DIRECTION}|{DISC})")
+"""A hit in the protocol's metrics.json: joint, method, the design where it is not the first, measure."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells as plain text, neither HTML nor Markdown."""
+
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def data_name(kind: str) -> str:
+    """The data's name in titles; a result on figures is never called 3DPW's."""
+    return _DATA.get(kind, kind)
+
+
+def ground(run: Run) -> str:
+    """What a run was measured on, how the appended tokens enter, and how much of it there is."""
+    mode = {"readout": "read-out mode", "coupled": "coupled mode"}.get(run.mode, "")
+    first = f"{data_name(run.data)} with the model {run.model}"
+    return ", ".join(filter(None, [first, mode, run.size]))
+
+
+def hits(run: Run) -> Table:
+    """The protocol's hits by joint and number of labelled pictures: every method, and the paper's number."""
+    cells: dict[tuple, dict[str, dict]] = {}
+    for row in run.metrics:
+        named = _NAME.fullmatch(row["name"])
+        if named:
+            joint, method, _, measure = named.groups()
+            cells.setdefault((joint, train_images(run, row), measure), {})[method] = row
+    methods = list(dict.fromkeys(method for own in cells.values() for method in own))
+    rows = []
+    for (joint, images, measure), own in cells.items():
+        quoted = next((row for row in own.values() if row["paper"] is not None), None)
+        shown = [spread(own.get(method)) for method in methods]
+        n = str(next(iter(own.values()))["n"])
+        rows.append((joint.replace("_", " "), str(images or ""), measure, *shown, papers(quoted), n))
+    head = ("joint", "labelled pictures", "hit", *map(_method, methods), "paper's, on 3DPW", "n")
+    return Table(head, tuple(rows))
+
+
+def spread(row: dict | None) -> str:
+    """Mean ± SD over runs [95 % interval], in the row's unit; empty without a row."""
+    if row is None:
+        return ""
+    if row["value"] is None:
+        return "no cases"
+    sd = "" if row["sd"] is None else f" ± {row['sd']:.1f}"
+    low, high = row["interval_low"], row["interval_high"]
+    return f"{row['value']:.1f}{sd}" + ("" if low is None else f" [{low:.0f}, {high:.0f}]")
+
+
+def papers(row: dict | None) -> str:
+    """The paper's number beside a row, with the labelled pictures that it had."""
+    if row is None:
+        return ""
+    sd = "" if row["paper_sd"] is None else f" ± {row['paper_sd']:.1f}"
+    return f"{row['paper']:.1f}{sd} ({row['source'].split(', ')[-1]})"
+
+
+def times(runs: list[Run]) -> Table:
+    """Which command made each run, in how many minutes, and on what; empty where the run does not say."""
+    rows = ((run.folder, str(run.config.get("command", "")), run.minutes, run.machine) for run in runs)
+    return Table(("run", "command", "minutes", "machine"), tuple(rows))
+
+
+def verdicts(answers: list[Answer]) -> Table:
+    """Every claim with its verdict, the numbers behind it, and where these stand."""
+    rows = []
+    for one in answers:
+        numbers = "; ".join(amount(row) for row in one.rows)
+        measured = f"{one.run.folder}/verdicts.csv, {places(one)}" if one.run else ""
+        rows.append((one.claim.title, one.verdict, numbers, measured))
+    return Table(("claim", "verdict", "difference, percent points", "row"), tuple(rows))
+
+
+def numbers(found: list[Beside]) -> Table:
+    """The paper's numbers beside those with as many labelled pictures."""
+    rows = []
+    for one in found:
+        known = one.known
+        sd = "" if known.sd is None else f" ± {known.sd:.2f}"
+        where = f"{one.run.folder}, {data_name(one.run.data)}" if one.run else ""
+        n = str(one.row["n"]) if one.row else ""
+        words = (known.joint.replace("_", " "), known.measure, str(known.train_images))
+        rows.append((*words, f"{known.value:.2f}{sd}", spread(one.row), n, one.verdict, where))
+    head = ("joint", "hit", "labelled pictures", "paper's, %", "ours, %", "n", "verdict", "run")
+    return Table(head, tuple(rows))
+
+
+def amount(row: Verdict) -> str:
+    """The numbers of one verdict that it has: difference [95 % interval], p, the cases, and of what."""
+    parts = []
+    if row.difference is not None:
+        bounds = "" if row.low is None else f" [{row.low:+.1f}, {row.high:+.1f}]"
+        parts.append(f"{row.difference:+.1f}{bounds}")
+    if row.p is not None:
+        parts.append(f"p {row.p:.2f}")
+    if row.n is not None:
+        parts.append(f"n {row.n:.0f}" + (f" in {row.runs:.0f} runs" if row.runs else ""))
+    return ", ".join([*parts, row.about] if row.about else parts)
+
+
+def decided(run: Run) -> list[str]:
+    """The paired differences in hits of a protocol run whose 95 % interval leaves out zero, in words."""
+    found = []
+    columns = ("joint", "against", "measure"), ("difference", "low", "high")
+    for row in read_table(run.place / "differences.csv", *columns):
+        method, low, high = row.get("variant", "appended"), row["low"], row["high"]
+        hit = row["measure"] in (DIRECTION, DISC) and method.startswith("appended")
+        if hit and low is not None and (low > 0 or high < 0):
+            pair = f"{row['joint'].replace('_', ' ')} against {row['against']}, {row['measure']}"
+            found.append(f"{pair}: {row['difference']:+.1f} points [{low:.0f}, {high:.0f}]")
+    return found
+
+
+def places(one: Answer) -> str:
+    """Which rows of `verdicts.csv` an answer stands on, from 1 behind the header."""
+    numbers = ", ".join(str(row.row) for row in one.rows)
+    return f"rows {numbers}" if len(one.rows) > 1 else f"row {numbers}"
+
+
+def _method(name: str) -> str:
+    return "with the appended embedding" if name.startswith("appended") else _METHODS.get(name, name)

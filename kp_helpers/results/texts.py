@@ -1,0 +1,109 @@
+"""The tables in README.md and REPRODUCING.md, written between their markers from the committed runs."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from kp_helpers.results.answers import VERDICTS, answer
+from kp_helpers.results.claims import CLAIMS, PROTOCOL
+from kp_helpers.results.gathered import Run, read_runs
+from kp_helpers.results.known import KNOWN, beside
+from kp_helpers.results.run_folder import ResultsError, write_file
+from kp_helpers.results.silences import deviations
+from kp_helpers.results.tables import Table, decided, ground, hits, numbers, times, verdicts
+
+COMMAND = "python -m kp_helpers.results readme"
+REFERENCE = "reference"
+"""What the names of committed runs begin with; a user's own runs are on the page, and not in the texts."""
+
+
+def write_texts(results: Path, root: Path) -> list[Path]:
+    """Fill the markers of the texts under `root` and return these.
+
+    Raises ResultsError where a reference run is damaged or a text lacks a marker.
+    """
+    runs, damaged = read_runs(results)
+    for sentence in damaged:  # each begins with <notebook>/<run>
+        if sentence.split("/")[1].startswith(REFERENCE):
+            raise ResultsError(sentence)
+    runs = [run for run in runs if run.name.startswith(REFERENCE)]
+    texts = {}
+    for name, blocks in TEXTS.items():
+        texts[name] = (root / name).read_text(encoding="utf-8")
+        for block, write in blocks.items():
+            texts[name] = filled(texts[name], block, write(runs), name)
+    for name, text in texts.items():  # only when all of them could be filled
+        write_file(root / name, text)
+    return [root / name for name in texts]
+
+
+def filled(text: str, block: str, content: str, name: str) -> str:
+    """A text with the content of one block replaced; `name` is the text's, for the error's sentence."""
+    begin, end = f"<!-- begin {block}: {COMMAND} -->", f"<!-- end {block} -->"
+    if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
+        raise ResultsError(f"{name}: expected one line {begin!r} and behind it one {end!r}")
+    return text[: text.index(begin)] + f"{begin}\n{content}\n{end}" + text[text.index(end) + len(end) :]
+
+
+def markdown(table: Table) -> str:
+    """A table in Markdown, whose cells can hold no markup and no bar."""
+    lines = [table.head, ("---",) * len(table.head), *table.rows]
+    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    plain = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\n", " ")
+    plain = plain.replace("\\", "\\\\").replace("|", r"\|")
+    if plain.startswith("python -m "):
+        return f"`{plain.replace('`', '')}`"
+    return re.sub(r"([`*]|(?<=\])\()", r"\\\1", plain)
+
+
+def _protocol(runs: list[Run]) -> str:
+    """The README's results: hits, what was decided, and how they were made."""
+    own = sorted((run for run in runs if run.notebook == PROTOCOL), key=Run.rank)
+    if not own:
+        return "No run yet."
+    run = own[0]
+    where = f"[`results/{run.folder}`](results/{run.folder}/metrics.json)"
+    found = "; ".join(decided(run)) or "none"
+    return (
+        f"**Measured on {ground(run)}**: {where}. Hits in percent, mean ± SD over "
+        "runs, and the 95 % interval of a two-way bootstrap over runs and sequences.\n\n"
+        f"{markdown(hits(run))}\n\n"
+        "Differences in hits between the appended embedding and another method, on the same pictures of the "
+        f"same runs, whose 95 % interval leaves out zero: {_cell(found)}.\n\n"
+        f"{markdown(times([run]))}"
+    )
+
+
+def _counts(runs: list[Run]) -> str:
+    """How many claims have which verdict, in one sentence."""
+    found = [answer(claim, runs).verdict for claim in CLAIMS]
+    counts = ", ".join(f"{word} {found.count(word)}" for word in VERDICTS)
+    return f"Claims: {len(found)}; {counts}."
+
+
+def _times(runs: list[Run]) -> str:
+    """What each run took, and what all runs of one name took together."""
+    lines = [markdown(times(runs))]
+    for name in sorted({run.name for run in runs}):
+        own = [run for run in runs if run.name == name]
+        if all(run.minutes for run in own):
+            total = sum(float(run.minutes) for run in own)
+            lines.append(f"All {len(own)} notebooks of {name}: {total:.0f} minutes, one after the other.")
+    if not any(run.config.get("machine", {}).get("gpu") for run in runs):
+        lines.append("On a GPU: not measured.")
+    return "\n\n".join(lines)
+
+
+TEXTS: dict[str, dict[str, Callable[[list[Run]], str]]] = {
+    "README.md": {"hits": _protocol, "claims": _counts},
+    "REPRODUCING.md": {
+        "claims": lambda runs: markdown(verdicts([answer(claim, runs) for claim in CLAIMS])),
+        "numbers": lambda runs: markdown(numbers([beside(known, runs) for known in KNOWN])),
+        "deviations": lambda runs: markdown(deviations(runs)),
+        "times": _times,
+    },
+}
+"""Text -> block -> what writes it."""

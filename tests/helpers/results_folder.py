@@ -1,0 +1,51 @@
+"""A results folder with runs of the protocol and of an ablation, whose numbers are made up and known."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from kp_helpers.results import Metric, RunFolder
+
+PROTOCOL, WEIGHTS, TARGET = "08_evaluate_3dpw", "07_ablation_loss_weights_and_steps", "04_ablation_target"
+MACHINE = {"cores": 2, "processor": "Some Processor", "gpu": ""}
+
+
+def verdict(claim: str, word: str, difference=None, low=None, high=None, p=None, runs=8, n=80) -> dict:
+    """A row of `verdicts.csv` as `evaluate.judged` makes it."""
+    numbers = {"difference": difference, "low": low, "high": high, "p": p, "runs": runs, "n": n}
+    return {"claim": claim, "verdict": word, **numbers}
+
+
+def hit(name: str, value: float, *, n: int = 80, interval=(10.0, 50.0), **paper) -> Metric:
+    """A row of `metrics.json` as the protocol saves it."""
+    return Metric(name=name, value=value, n=n, unit="%", sd=12.0, interval=interval, **paper)
+
+
+def save(
+    root: Path,
+    notebook: str,
+    run: str,
+    *,
+    metrics=(),
+    verdicts=(),
+    differences=None,
+    figures=(),
+    kind: str = "figures",
+    mode: str = "readout",
+    train_images: int = 5,
+    **facts,
+) -> Path:
+    """Write one run; facts go into its `config.json`."""
+    protocol = {"runs": 8, "test_images": 10, "train_images": train_images}
+    with RunFolder(root, notebook, run) as folder:
+        model = {"name": "figures" if kind == "figures" else "sd15", "sha256": "0"}
+        settings = {"protocol": protocol, "appended": {"mode": mode}}
+        folder.config(settings, data={"name": "d", "kind": kind, "sha256": "0"}, model=model, **facts)
+        folder.metrics(metrics)
+        if verdicts:
+            folder.table("verdicts", pd.DataFrame(verdicts))
+        if differences is not None:
+            folder.table("differences", pd.DataFrame(differences))
+        for name in figures:
+            folder.file(f"figures/{name}.png").write_bytes(b"\x89PNG")
+    return folder.path

@@ -1,0 +1,85 @@
+"""Runs are read back as they were written; one that cannot be is named and leaves the others."""
+
+import json
+
+import pytest
+from helpers.results_folder import MACHINE, TARGET, hit, save, verdict
+
+from kp_helpers.results import ResultsError
+from kp_helpers.results.gathered import HOLDS, read_runs, read_table
+
+
+def test_what_a_run_says_of_itself(tmp_path):
+    path = save(tmp_path, TARGET, "quick", metrics=[hit("x", 1.0)], machine=MACHINE, minutes=12.345)
+    (run,), damaged = read_runs(tmp_path)
+    assert (damaged, run.place, run.folder) == ([], path, f"{TARGET}/quick")
+    assert (run.data, run.model, run.mode, run.size) == (
+        "figures",
+        "figures",
+        "readout",
+        "8 runs of 10 pictures",
+    )
+    assert (run.minutes, run.machine, run.has_page) == ("12.3", "2 x Some Processor", False)
+    assert (run.metrics[0]["interval_low"], run.metrics[0]["interval_high"]) == (10.0, 50.0)
+
+
+def test_an_older_run_does_not_say_how_long_and_where(tmp_path):
+    save(tmp_path, TARGET, "quick")
+    (run,), _ = read_runs(tmp_path)
+    assert (run.minutes, run.machine) == ("", "")
+    save(tmp_path, TARGET, "gpu", machine={**MACHINE, "gpu": "Some GPU"})
+    assert read_runs(tmp_path)[0][0].machine == "2 x Some Processor, Some GPU"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"data": "figures"},
+        {"settings": []},
+        {"settings": {"protocol": 3}},
+        {"minutes": "soon"},
+        {"machine": ["fast"]},
+        {"model": {}},
+    ],
+)
+def test_a_config_that_says_nothing_sensible_is_damage(change, tmp_path):
+    save(tmp_path, TARGET, "good")
+    config = save(tmp_path, TARGET, "bad") / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), **change}))
+    runs, damaged = read_runs(tmp_path)
+    assert [run.name for run in runs] == ["good"]
+    assert len(damaged) == 1 and damaged[0].startswith(f"{TARGET}/bad: metrics.json, config.json or verdicts")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "found"),
+    [
+        ("verdict,", "word,", "found no column 'verdict'"),
+        (HOLDS, "maybe", "row 1 of verdicts.csv says 'maybe'"),
+        ("80", "many", f"{TARGET}/bad/verdicts.csv, row 1: n is 'many', expected a number"),
+    ],
+)
+def test_a_table_of_verdicts_that_cannot_be_read_is_damage(old, new, found, tmp_path):
+    table = save(tmp_path, TARGET, "bad", verdicts=[verdict("a", HOLDS)]) / "verdicts.csv"
+    table.write_text(table.read_text().replace(old, new))
+    runs, damaged = read_runs(tmp_path)
+    assert not runs and found in damaged[0]
+
+
+def test_a_verdict_says_what_it_is_about_where_the_claim_does_not(tmp_path):
+    more = {"joint": "left_foot", "method": "appended, x mode, training images 20", "measure": "hits"}
+    rows = [{**verdict("found", HOLDS), **more}, {**verdict("the left foot", HOLDS), **more, "method": ""}]
+    save(tmp_path, TARGET, "with", verdicts=rows)
+    save(tmp_path, TARGET, "without", verdicts=[verdict("found", HOLDS)])
+    first, second = read_runs(tmp_path)[0]
+    assert [row.about for row in first.verdicts] == ["left foot, training images 20, hits", "hits"]
+    assert second.verdicts[0].about == ""
+
+
+def test_cells_of_a_table(tmp_path):
+    (tmp_path / "a.csv").write_text("variant,low\nx,\ny,nan\nz,-1.5\n")
+    rows = read_table(tmp_path / "a.csv", ("variant",), ("low",))
+    assert [row["low"] for row in rows] == [None, None, -1.5]
+    assert read_table(tmp_path / "none.csv", (), ()) == []
+    with pytest.raises(ResultsError, match="a.csv, row 1: found no column 'high'"):
+        read_table(tmp_path / "a.csv", ("variant",), ("high",))

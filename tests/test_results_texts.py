@@ -1,0 +1,132 @@
+"""The tables of the texts are written between their markers, from reference runs alone, as inert Markdown."""
+
+import pytest
+from helpers.results_folder import MACHINE, PROTOCOL, TARGET, hit, save, verdict
+
+from kp_helpers.results import ResultsError
+from kp_helpers.results.__main__ import main
+from kp_helpers.results.gathered import HOLDS
+from kp_helpers.results.tables import Table
+from kp_helpers.results.texts import COMMAND, TEXTS, filled, markdown, write_texts
+
+PAPER = {"paper": 26.25, "paper_sd": 18.06, "source": "paper's, on 3DPW, 5 training images"}
+BLANK = {
+    name: "".join(
+        f"before {block}\n<!-- begin {block}: {COMMAND} -->\nlast time\n<!-- end {block} -->\n"
+        for block in own
+    )
+    for name, own in TEXTS.items()
+}
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Results with a reference run and a user's own, and texts with their markers."""
+    names = [
+        f"left_foot, {method}: in a meaningful direction" for method in ("appended, x mode", "base token")
+    ]
+    rows = [hit(names[0], 31.25, **PAPER), hit(names[1], 20.0)]
+    pair = {
+        "variant": "appended, x mode",
+        "joint": "left_foot",
+        "against": "base token",
+        "measure": "in a meaningful direction",
+    }
+    pair |= {"difference": 11.25, "low": 2.0, "high": 20.0, "p": 0.01, "runs": 8, "n": 80}
+    facts = {"machine": MACHINE, "minutes": 3.0, "command": "python -m kp_helpers.reproduce a | b"}
+    save(
+        tmp_path / "results",
+        PROTOCOL,
+        "reference-a",
+        metrics=rows,
+        differences=[pair, {**pair, "variant": "base token"}],
+        **facts,
+    )
+    save(tmp_path / "results", PROTOCOL, "mine", metrics=[hit(names[0], 99.0, n=900, **PAPER)])
+    claim = verdict("a Cauchy of the same sigma is not better", HOLDS, 1.0, -1.0, 3.0, 0.5)
+    save(tmp_path / "results", TARGET, "mine", verdicts=[claim])
+    for name, text in BLANK.items():
+        (tmp_path / name).write_text(text)
+    return tmp_path / "results", tmp_path
+
+
+def test_the_readmes_table_is_that_of_the_reference_run(folders):
+    write_texts(*folders)
+    text = (folders[1] / "README.md").read_text()
+    shown = "31.2 ± 12.0 [10, 50] | 20.0 ± 12.0 [10, 50] | 26.2 ± 18.1 (5 training images) | 80 |"
+    assert f"| left foot | 5 | in a meaningful direction | {shown}" in text and "99.0" not in text
+    assert "Measured on the synthetic figures world with the model figures" in text
+    gain = "left foot against base token, in a meaningful direction: +11.2 points [2, 20]."
+    assert f"whose 95 % interval leaves out zero: {gain}\n" in text
+    assert "| `python -m kp_helpers.reproduce a \\| b` | 3.0 | 2 x Some Processor |" in text
+    assert "holds 0, does not hold 0, cannot be told 0, not measured " in text
+    assert text.startswith("before hits\n") and "last time" not in text
+
+
+def test_what_no_reference_run_says_stays_unsaid(folders):
+    write_texts(*folders)
+    text = (folders[1] / "REPRODUCING.md").read_text()
+    assert "| A Cauchy target is not better than the Gaussian | not measured |  |  |" in text
+    assert "All 1 notebooks of reference-a: 3 minutes" in text and "On a GPU: not measured." in text
+    assert (
+        "| 26.25 ± 18.06 | 31.2 ± 12.0 [10, 50] | 80 | cannot be told | 08_evaluate_3dpw/reference-a" in text
+    )
+    before = text
+    write_texts(*folders)
+    assert (folders[1] / "REPRODUCING.md").read_text() == before
+
+
+def test_a_time_on_a_gpu_is_a_time_on_a_gpu(folders):
+    save(folders[0], TARGET, "reference-gpu", machine={**MACHINE, "gpu": "Some GPU"}, minutes=1.0)
+    write_texts(*folders)
+    text = (folders[1] / "REPRODUCING.md").read_text()
+    assert "| 1.0 | 2 x Some Processor, Some GPU |" in text and "On a GPU" not in text
+
+
+def test_a_users_own_damaged_run_is_no_matter_of_the_texts(folders):
+    (folders[0] / TARGET / "mine" / "metrics.json").write_text("[")
+    assert len(write_texts(*folders)) == len(TEXTS)
+
+
+def test_no_run_gives_texts_without_numbers(folders):
+    write_texts(folders[1] / "elsewhere", folders[1])
+    assert "No run yet." in (folders[1] / "README.md").read_text()
+
+
+def test_a_damaged_reference_run_and_a_lost_marker_are_named(folders, capsys):
+    results, root = folders
+    (root / "REPRODUCING.md").write_text(BLANK["REPRODUCING.md"].replace("<!-- end times -->", ""))
+    assert main(["readme", str(results), "--texts", str(root)]) == 1
+    assert f"REPRODUCING.md: expected one line '<!-- begin times: {COMMAND} -->'" in capsys.readouterr().err
+    (results / PROTOCOL / "reference-a" / "metrics.json").write_text("[")
+    assert main(["readme", str(results), "--texts", str(root)]) == 1
+    assert "08_evaluate_3dpw/reference-a: metrics.json" in capsys.readouterr().err
+    assert "last time" in (root / "README.md").read_text(), "nothing is written"
+
+
+def test_the_command_says_what_it_wrote(folders, capsys):
+    assert main(["readme", str(folders[0]), "--texts", str(folders[1])]) == 0
+    assert capsys.readouterr().out == "wrote the tables of README.md and REPRODUCING.md\n"
+    assert main(["readme", str(folders[1] / "none")]) == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a",
+        "<!-- begin x -->",
+        f"<!-- end x --> <!-- begin x: {COMMAND} -->",
+        2 * f"<!-- begin x: {COMMAND} --><!-- end x -->",
+    ],
+)
+def test_markers_that_are_no_pair_are_refused(text):
+    with pytest.raises(ResultsError, match="T.md: expected one line"):
+        filled(text, "x", "", "T.md")
+
+
+def test_cells_hold_no_markup():
+    cells = ("<script>", "a|b", "[x](javascript:1)", "*a* `b`", "a\nb", "python -m a `b`|c")
+    *_, line = markdown(Table(("h",) * 6, (cells,))).splitlines()
+    assert line == (
+        r"| &lt;script&gt; | a\|b | [x]\(javascript:1) | \*a\* \`b\` | a b | `python -m a b\|c` |"
+    )
