@@ -1,7 +1,13 @@
 """The page of a notebook: what a reader needs stays, what could run does not."""
 
+import base64
+import io
+import re
+
 import nbformat
+import numpy as np
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
 
 from kp_helpers.results.notebook_page import clean, notebook_page
 
@@ -49,3 +55,37 @@ def test_of_a_control_its_picture_is_shown():
     html = notebook_page(nbformat.writes(notebook))
     assert "data:image/png;base64,eA==" in html
     assert "IntSliderModel" not in html and "html-manager" not in html
+
+
+def embedded(pixels: np.ndarray) -> tuple[str, Image.Image]:
+    """The format and the picture that a page shows of an output with a PNG of some pixels."""
+    png = io.BytesIO()
+    Image.fromarray(pixels).save(png, "png")
+    data = {"image/png": base64.b64encode(png.getvalue()).decode(), "text/plain": ""}
+    html = page(new_code_cell("1", outputs=[new_output("display_data", data=data)]))
+    kind, content = re.search('data:image/([a-z]+);base64,([^"]+)', html).groups()
+    return kind, Image.open(io.BytesIO(base64.b64decode(content))).convert("RGB")
+
+
+def test_a_large_picture_is_lighter_and_looks_the_same():
+    rows, columns = np.mgrid[0:300, 0:400]
+    noise = np.random.default_rng(0).integers(-6, 7, (300, 400, 3))
+    pixels = (np.stack([rows / 2, columns / 2, (rows + columns) / 4], axis=-1) + 20 + noise).astype(np.uint8)
+    kind, shown = embedded(pixels)
+    assert kind == "jpeg" and shown.size == (400, 300)
+    assert np.abs(np.asarray(shown, int) - pixels).mean() < 5
+
+
+def test_a_small_picture_and_a_chart_stay_as_they_are():
+    chart = np.full((1500, 1500, 3), 255, np.uint8)
+    chart[::50] = 0
+    for pixels in (np.random.default_rng(1).integers(0, 256, (20, 20, 3)).astype(np.uint8), chart):
+        kind, shown = embedded(pixels)
+        assert kind == "png" and np.array_equal(np.asarray(shown), pixels)
+
+
+def test_what_is_transparent_stands_on_white():
+    pixels = np.random.default_rng(2).integers(0, 256, (200, 300, 4)).astype(np.uint8)
+    pixels[:100] = 0
+    kind, shown = embedded(pixels)
+    assert kind == "jpeg" and np.asarray(shown)[:80].min() > 240

@@ -1,13 +1,18 @@
 """An executed notebook as one HTML page in which nothing runs that the notebook's data may have brought."""
 
+import base64
+import io
 import re
 
 import bleach
 import nbformat
 from bleach.css_sanitizer import CSSSanitizer
 from nbconvert import HTMLExporter
+from PIL import Image
 
 _RUNNING = re.compile(r"<(script|style)\b.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
+_LARGE, _QUALITY = 60_000, 88
+"""Characters of a PNG from which on JPEG of this quality is tried: pictures of pictures, not charts."""
 _TAGS = frozenset(bleach.ALLOWED_TAGS) | {
     *(
         "h1",
@@ -34,13 +39,33 @@ _TAGS = frozenset(bleach.ALLOWED_TAGS) | {
 def notebook_page(text: str) -> str:
     """The page of a notebook given as its JSON text, without scripts and handlers in outputs and prose.
 
-    Of a control, whose script would come from elsewhere, the picture that stands beside it is shown.
+    Of a control, whose script would come from elsewhere, the picture that stands beside it is shown. Large
+    pictures become JPEG where that halves them; `figures/` has them as they were.
     """
     exporter = HTMLExporter(sanitize_html=True, filters={"clean_html": clean})
     notebook = nbformat.reads(text, as_version=4)
     notebook.metadata.pop("widgets", None)
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            _lighten(output.get("data", {}))
     page, _ = exporter.from_notebook_node(notebook)
     return page
+
+
+def _lighten(data: dict) -> None:
+    """Put JPEG in the place of a large PNG of an output where it is half as large at most."""
+    picture = data.get("image/png", "")
+    if len(picture) < _LARGE:
+        return
+    lighter = io.BytesIO()
+    with Image.open(io.BytesIO(base64.b64decode(picture))) as image:
+        white = Image.new("RGB", image.size, "white")
+        white.paste(image, mask=image.convert("RGBA").getchannel("A"))
+        white.save(lighter, "jpeg", quality=_QUALITY, optimize=True)
+    encoded = base64.b64encode(lighter.getvalue()).decode()
+    if 2 * len(encoded) <= len(picture):
+        data["image/jpeg"] = encoded
+        del data["image/png"]
 
 
 def clean(html: str | bytes) -> str:
