@@ -114,3 +114,14 @@ def test_empty_and_wrong_folders_and_labels_are_named(folder, tmp_path):
         ImageFolder(folder, folder / "labels.txt")
     with pytest.raises(DataError, match="labels.csv: holds no labelled keypoints"):
         ImageFolder(folder, labelled(folder, ""))
+
+
+def test_labels_in_pixels_of_the_upright_picture_turn_it(folder):
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.new("RGB", (40, 30)).save(folder / "turned.jpg", exif=turned)
+    labels = labelled(folder, "turned.jpg,head,5,35\n")
+    with pytest.raises(DataError, match="turned.jpg: is rotated by its EXIF tag"):
+        ImageFolder(folder, labels)
+    (sample,) = ImageFolder(folder, labels, upright=True)
+    assert sample.frame_size == (30, 40) and sample.visible["head"] and sample.image().shape == (3, 40, 30)

@@ -1,6 +1,7 @@
 """Data sets as sequences of `KeypointSample`: 3DPW, what is exported in its layout, folders of pictures."""
 
 from kp_helpers.data.coco import write_coco
+from kp_helpers.data.cut_out import cut_out
 from kp_helpers.data.draw import draw, split
 from kp_helpers.data.errors import DataError
 from kp_helpers.data.folder import ImageFolder
@@ -14,6 +15,7 @@ __all__ = [
     "KeypointSample",
     "Samples",
     "ThreeDPW",
+    "cut_out",
     "draw",
     "split",
     "write_coco",

@@ -20,7 +20,8 @@ class ImageFolder(LabelledImages):
     labels: a .json (see `coco`) or .csv file (see `label_table`) whose image names are within `root`; joints:
     names to be read, all that the file has where left out. The box is the file's, else the extent of the
     person's labelled points, else the whole image. Without labels a rotation in the EXIF data is applied, as
-    nothing then refers to raw pixels; with labels it is refused. For the rest see `LabelledImages`.
+    nothing then refers to raw pixels; with labels it is refused, unless they are `upright`: in pixels of the
+    pictures as viewers, and `widgets.KeypointLabeler`, turn them. For the rest see `LabelledImages`.
     """
 
     def __init__(
@@ -30,11 +31,12 @@ class ImageFolder(LabelledImages):
         joints: Sequence[str] | None = None,
         *,
         skip_damaged: bool = False,
+        upright: bool = False,
     ):
         if not Path(root).is_dir():
             raise DataError(f"{root}: no such folder of images")
         names, found, left_out = _read(Path(labels)) if labels else ((), _unlabelled(Path(root)), {})
-        rotation = "refuse" if labels else "apply"
+        rotation = "refuse" if labels and not upright else "apply"
         super().__init__(root, names, found, joints, skip_damaged=skip_damaged, rotation=rotation)
         self.left_out = left_out | self.left_out
 
@@ -50,7 +52,7 @@ def _read(path: Path) -> tuple[tuple[str, ...], list[Labels], dict[str, int]]:
     return names, boxed, left_out
 
 
-def _unlabelled(root: Path) -> list[Labels]:
+def image_names(root: Path) -> list[str]:
     """Every image below the folder in the order of its name; hidden files and macOS's own are no images."""
     paths = (path.relative_to(root) for path in root.rglob("*") if path.is_file())
     images = sorted(
@@ -60,4 +62,8 @@ def _unlabelled(root: Path) -> list[Labels]:
     )
     if not images:
         raise DataError(f"{root}: holds no images ({', '.join(SUFFIXES)})")
-    return [Labels(image, 0, {}) for image in images]
+    return images
+
+
+def _unlabelled(root: Path) -> list[Labels]:
+    return [Labels(image, 0, {}) for image in image_names(root)]

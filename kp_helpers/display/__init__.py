@@ -7,6 +7,7 @@ it. Images are (3, H, W) in [0,1], maps (H, W), points (x, y) in [0,1].
 from kp_helpers.display.charts import curves, directions, histogram, losses, ranges, runs, simplex
 from kp_helpers.display.pictures import (
     COLOURS,
+    HEAT,
     TRUE,
     before_after,
     grid,
@@ -24,6 +25,7 @@ from kp_helpers.display.tables import data_name, metrics_table, settings_table
 
 __all__ = [
     "COLOURS",
+    "HEAT",
     "TRUE",
     "before_after",
     "curves",

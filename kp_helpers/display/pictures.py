@@ -38,7 +38,7 @@ def grid(
     plt.close(figure)
     for axis in axes.flat:
         axis.axis("off")
-    figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=10)
+    figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=10, parse_math=False)
     return figure, list(axes.flat[:count])
 
 
@@ -49,7 +49,8 @@ def picture(axis: Axes, image, title: str = "") -> Axes:
     height, width = image.shape[:2] if image.dtype == np.uint8 else image.shape[1:]
     axis.set_aspect(height / width)
     lines = title.count("\n") + 1
-    axis.set_title(title, fontsize=8 if lines < 3 else 7)
+    # a title may hold a file's name or a caption's word: dollars in it are no formula
+    axis.set_title(title, fontsize=8 if lines < 3 else 7, parse_math=False)
     return axis
 
 

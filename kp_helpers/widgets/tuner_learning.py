@@ -1,0 +1,95 @@
+"""What a tuner's run does: a step of the appended stage, and a look at what its tokens find now."""
+
+from dataclasses import dataclass
+
+import torch
+
+from kp_helpers import optimize
+from kp_helpers.diffusion import Diffusion
+from kp_helpers.evaluate import Framed
+from kp_helpers.readout import Appended
+from kp_helpers.readout_cache import ReadoutCache, digest
+from kp_helpers.runs import Run
+from kp_helpers.widgets.tuned_run import TunedRun
+from kp_helpers.widgets.watching import Sight, Watcher, hits
+
+SHOWN = 5
+"""Training pictures whose maps are looked at."""
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What a look saw: whose tokens after which step, and for each test picture whether it is hit."""
+
+    run: TunedRun
+    step: int
+    appended: Appended
+    train: Sight
+    test: Sight
+    hit: list[bool]
+    hits: int
+    pictures: int
+
+
+class Learner:
+    """The appended stage of one joint for runs with any settings, one after the other.
+
+    Arguments as for `evaluate.learn`. It looks at the first `SHOWN` training and at all test pictures.
+    """
+
+    def __init__(self, diffusion: Diffusion, base: torch.Tensor, train: Framed, test: Framed, joint: str):
+        self.diffusion, self.base = diffusion, base.detach().to(diffusion.device)
+        self.train, self.test, self.joint = train, test, joint
+        self._watch_train = Watcher(diffusion, self.base, train.images[:SHOWN])
+        self._watch_test = Watcher(diffusion, self.base, test.images)
+        self._cache: tuple[object, ReadoutCache] | None = None
+        self._stage: tuple[TunedRun, Run] | None = None
+
+    @property
+    def about(self) -> dict:
+        """What a run learns from, as JSON values."""
+        parts = {"base": self.base.cpu(), "images": self.train.images.cpu()}
+        parts["points"] = self.train.points(self.joint)
+        return {"model": self.diffusion.fingerprint, "joint": self.joint, "learned_from": digest(parts)}
+
+    def step(self, run: TunedRun) -> None:
+        """One step with the run's settings as they are now, of which the run takes note."""
+        stage = self._stage_of(run)
+        run.note(next(iter(stage)), stage.state())
+
+    def look(self, run: TunedRun, quick: bool = False) -> Seen:
+        """The maps, points and hits of a run's tokens as they are now, of which the run takes note.
+
+        quick: points are read to a quarter of the map's pixel only, which is soon done.
+        """
+        stage, settings = self._stage_of(run), run.test
+        if quick:
+            size = min(settings.read_size, 4 * settings.reading.map_size)
+            settings = settings.replace(read_size=size)
+        appended = stage.finish(stage.context.detach().clone())
+        train, test = (watch.look(appended, settings) for watch in (self._watch_train, self._watch_test))
+        hit, count, pictures = hits(self.test, test.points, self.joint)
+        if run.step:
+            run.note_hits(count, pictures)
+        return Seen(run, stage.step, appended, train, test, hit, count, pictures)
+
+    def _stage_of(self, run: TunedRun) -> Run:
+        """The run's stage: the one at hand, or one that goes on from the run's state under new settings."""
+        if self._stage is None or self._stage[0] is not run or self._stage[1].settings != run.settings:
+            batch = optimize.appended_stages(
+                self.diffusion,
+                self.base,
+                [self.train.images],
+                [self.train.points(self.joint)],
+                [run.settings],
+                states=[run.state],
+                cache=self._cache_of(run.settings.reading),
+            )
+            self._stage = run, batch.runs[0]
+        return self._stage[1]
+
+    def _cache_of(self, reading) -> ReadoutCache:
+        """What the U-Net said of the training views; of one reading only, so that memory stays bounded."""
+        if self._cache is None or self._cache[0] != reading:
+            self._cache = reading, ReadoutCache(None, self.diffusion.device)
+        return self._cache[1]

@@ -1,0 +1,74 @@
+"""The notebooks' controls in a real JupyterLab, read and clicked by a real browser."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+browser = pytest.importorskip("helpers.browser", reason="selenium is not installed")
+
+ROOT = Path(__file__).parents[1]
+BASE = ROOT / "results" / "02_stable_keypoints" / "reference-quick" / "embedding.safetensors"
+TUNER = "//div[contains(@class,'jp-OutputArea-child')][.//button[normalize-space()='Save config']]"
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(browser.missing()), reason=f"not installed: {', '.join(browser.missing())}"),
+]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> Path:
+    """A small figures world."""
+    from kp_helpers.figures.export import export
+
+    root = tmp_path_factory.mktemp("world") / "figures"
+    export(root, sequences=12, frames=2)
+    return root
+
+
+@pytest.fixture(scope="module")
+def driver():
+    with browser.chromium() as made:
+        yield made
+
+
+def points_drawn(page) -> int:
+    """How many steps the first curve of the tuner shows."""
+    lines = page.driver.find_elements("css selector", "svg polyline")
+    return len(lines[0].get_attribute("points").split()) if lines else 0
+
+
+def test_the_tuner_in_notebook_03(driver, world, tmp_path):
+    given = {"data": str(world), "base": str(BASE), "profile": "smoke", "mode": "readout", "steps": 5}
+    given |= {"results": str(tmp_path / "results"), "tuned": str(tmp_path / "tuner")}
+    name = "03_appended_embedding.ipynb"
+    browser.with_parameters(ROOT / "notebooks" / name, tmp_path / name, **given)
+    with browser.lab(tmp_path) as address:
+        page = browser.LabPage(driver, address(name))
+        page.run_all()
+        page.wait(lambda: page.driver.find_elements("xpath", TUNER) or page.errors(), 240)
+        assert not page.errors()
+        assert "run 0, finished: step 5 of 5" in page.text(".widget-html-content")
+        before = page.readout("target weight")
+        page.drag("target weight", 40)
+        page.drag("steps", 120)
+        assert float(page.readout("target weight")) > float(before)
+        page.press("Run")
+        page.wait(
+            lambda: points_drawn(page) > 8 and "run 1, running" in page.text(".widget-html-content"), 120
+        )
+        seen = points_drawn(page)
+        page.wait(lambda: points_drawn(page) > seen + 5, 60)
+        page.screenshot("tuner_running", TUNER)
+        page.press("Pause")
+        page.wait(lambda: "run 1, paused" in page.text(".widget-html-content"))
+        page.press("Save config")
+        told = page.wait(lambda: re.search(r"saved: (\S+\.json)", page.text(".widget-html-content")))
+        config = json.loads(Path(told[1]).read_text())
+        assert config["settings"]["appended"]["target_weight"] > 5 and config["step"] > 8
+        page.press("Save embedding")
+        told = page.wait(lambda: re.search(r"saved: (\S+\.safetensors)", page.text(".widget-html-content")))
+        assert Path(told[1]).is_file()
+        page.screenshot("tuner_history", TUNER)

@@ -1,0 +1,367 @@
+"""The labeler: the file it writes, read by others; what is undone, refused and told; clicks on its page."""
+
+import json
+import math
+import os
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools.coco import COCO
+
+from kp_helpers.data import DataError, ImageFolder
+from kp_helpers.widgets import KeypointLabeler, LabelFile, LabelsChangedError, LabelSession, Mark
+from kp_helpers.widgets.label_pictures import side
+
+JOINTS = ("head", "left_foot", "right_foot")
+MARKUP = "<img src=x onerror=alert(1)> $a$.png"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three pictures of 40 x 30 pixels, of which one is turned by its EXIF tag, and one that is none."""
+    pictures = tmp_path / "pictures"
+    (pictures / "more").mkdir(parents=True)
+    grey = Image.fromarray(np.full((30, 40, 3), 128, np.uint8))
+    grey.save(pictures / "a.png")
+    grey.save(pictures / "more" / "b.png")
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    grey.save(pictures / "turned.jpg", exif=turned)
+    (pictures / "broken.jpg").write_text("<html>")
+    return pictures
+
+
+@pytest.fixture
+def session(folder, tmp_path):
+    return LabelSession(folder, JOINTS, tmp_path / "labels.json")
+
+
+def label_all(session, at=((1.5, 2.0), (3.0, 20.0), (10.0, 20.0))):
+    for x, y in at:
+        session.place(x, y)
+
+
+def test_the_file_is_what_pycocotools_and_the_loader_read(session, folder, tmp_path):
+    session.place(1.5, 2.0)
+    session.choose_state("hidden")
+    session.place(3.0, 20.0)
+    session.set_absent()
+    coco = COCO(session.file.path)
+    (own,) = coco.loadAnns(coco.getAnnIds(imgIds=[1], catIds=coco.getCatIds(catNms=["person"])))
+    assert own["keypoints"] == [1.5, 2.0, 2, 3.0, 20.0, 1, 0, 0, 0] and own["num_keypoints"] == 2
+    assert coco.loadCats(own["category_id"])[0]["keypoints"] == list(JOINTS)
+    assert coco.loadImgs(1)[0] == {"id": 1, "file_name": "a.png", "width": 40, "height": 30}
+    assert own["bbox"] == [1.5, 2.0, 1.5, 18.0] and own["area"] == pytest.approx(0.53 * 1.5 * 18)
+    session.move(1)
+    label_all(session)
+    first, second = session.samples()
+    assert first.joints["head"] == (1.5, 2.0) and first.joints["left_foot"] == (3.0, 20.0)
+    assert not first.visible["right_foot"] and first.image_path == folder / "a.png"
+    assert second.joints["right_foot"] == (10.0, 20.0)
+
+
+def test_a_turned_picture_is_labelled_upright(session):
+    session.move(2)
+    assert session.picture == "turned.jpg" and session.size == (30, 40)
+    label_all(session, [(5.0, 35.0)] * 3)
+    (sample,) = session.samples()
+    assert sample.joints["head"] == (5.0, 35.0)
+    assert sample.frame_size == (30, 40) and sample.image().shape == (3, 40, 30)
+    with pytest.raises(DataError, match="turned.jpg: is rotated by its EXIF tag, expected raw pixels"):
+        ImageFolder(session.folder, session.file.path)
+
+
+def test_half_done_work_is_opened_where_it_stopped(session):
+    label_all(session)
+    session.move(1)
+    session.set_absent()
+    again = LabelSession(session.folder, JOINTS, session.file.path)
+    assert (again.picture, again.joint, again.progress()) == ("more/b.png", "left_foot", (1, 3))
+    assert again.marks() == {"head": Mark("absent")}
+    again.move(-1)
+    assert again.marks()["head"] == Mark("visible", (1.5, 2.0)) and again.joint == "head"
+
+
+def test_the_next_undecided_joint_is_at_hand_and_hidden_holds_for_one(session):
+    session.choose("left_foot")
+    session.choose_state("hidden")
+    session.place(1, 1)
+    assert (session.joint, session.state) == ("right_foot", "visible")
+    session.place(2, 2)
+    assert session.joint == "head"
+    session.place(3, 3)
+    assert session.joint == "head" and session.is_done("a.png")
+    session.place(4, 4)
+    assert session.marks()["head"].point == (4, 4)
+
+
+def test_undo_goes_back_through_pictures_to_the_empty_file(session):
+    label_all(session)
+    session.choose("head")
+    session.place(9, 9)
+    session.move(1)
+    session.set_absent()
+    for _ in range(2):
+        session.undo()
+    assert session.picture == "a.png" and session.marks()["head"].point == (1.5, 2.0)
+    for _ in range(3):
+        session.undo()
+    assert json.loads(session.file.path.read_text())["annotations"] == []
+    with pytest.raises(DataError, match="nothing was decided here yet"):
+        session.undo()
+
+
+@pytest.mark.parametrize("x, y, told", [(math.nan, 1, "x is nan"), (-1, 1, "x is -1"), (1, 30, "y is 30")])
+def test_a_typed_position_outside_the_picture_is_refused(session, x, y, told):
+    with pytest.raises(DataError, match=f"{told}, expected 0 to below"):
+        session.place(x, y)
+    assert not session.file.path.exists() and not session.marks()
+
+
+def test_an_unreadable_picture_is_named_and_skipped(session, folder):
+    assert session.pictures == ["a.png", "more/b.png", "turned.jpg"]
+    assert len(session.skipped) == 1 and "broken.jpg: 6 bytes that are no image" in session.skipped[0]
+    damaged = (folder / "more" / "b.png").read_bytes()
+    (folder / "more" / "b.png").write_bytes(damaged[:45] + b"\0\0\0" + damaged[48:])
+    session.move(1)
+    assert session.picture == "turned.jpg" and "b.png: damaged" in session.skipped[1]
+    (folder / "a.png").unlink()
+    session.move(-1)
+    assert session.picture == "turned.jpg" and session.progress() == (0, 1)
+
+
+def test_a_folder_without_a_readable_picture_says_why(tmp_path):
+    with pytest.raises(DataError, match="none: no such folder of images"):
+        LabelSession(tmp_path / "none", JOINTS, tmp_path / "labels.json")
+    (tmp_path / "a.jpg").write_text("x")
+    with pytest.raises(DataError, match="no picture can be read:\n.*a.jpg: 1 bytes that are no image"):
+        LabelSession(tmp_path, JOINTS, tmp_path / "labels.json")
+
+
+@pytest.mark.parametrize("joints", [(), ("a", "a"), ("",), (1,)])
+def test_joints_are_different_names(folder, tmp_path, joints):
+    with pytest.raises(DataError, match="expected a list of different names"):
+        LabelSession(folder, joints, tmp_path / "labels.json")
+
+
+def test_unknown_joints_and_states_are_named(session):
+    with pytest.raises(DataError, match="joint 'left_fot' is unknown, did you mean 'left_foot'"):
+        session.choose("left_fot")
+    with pytest.raises(DataError, match="state 'gone' is unknown"):
+        session.choose_state("gone")
+    with pytest.raises(DataError, match="state is 'gone', expected one of visible, hidden, absent"):
+        Mark("gone")
+    with pytest.raises(DataError, match="a joint that is visible has point None"):
+        Mark("visible")
+
+
+def test_the_second_of_two_holders_is_told_and_loses_nothing(session):
+    other = LabelSession(session.folder, JOINTS, session.file.path)
+    session.place(1, 1)
+    before = session.file.path.read_bytes()
+    assert other.file.changed() and not session.file.changed()
+    with pytest.raises(LabelsChangedError, match="was changed by someone else.* nothing was written; reload"):
+        other.place(2, 2)
+    assert session.file.path.read_bytes() == before and not other.marks()
+    other.reload()
+    assert other.marks() == {"head": Mark("visible", (1, 1))} and other.joint == "left_foot"
+    other.place(2, 2)
+    session.file.path.unlink()
+    with pytest.raises(LabelsChangedError):
+        other.place(3, 3)
+
+
+def test_what_else_the_file_holds_stays(folder, tmp_path):
+    """Another person, a box of another program, keys and joints that the labeler does not know."""
+    mine = {"id": 7, "image_id": 3, "category_id": 2, "keypoints": [5, 6, 1], "bbox": [0, 0, 9, 9], "x": 1}
+    other = {**mine, "id": 8, "keypoints": [1, 1, 2]}
+    ball = {"id": 9, "image_id": 3, "category_id": 1, "bbox": [1, 1, 2, 2]}
+    content = {
+        "info": {"year": 2026},
+        "images": [{"id": 3, "file_name": "more\\b.png", "licence": 4}, {"id": 5, "file_name": "c.jpg"}],
+        "categories": [{"id": 1, "name": "ball"}, {"id": 2, "name": "dog", "keypoints": ["tail"]}],
+        "annotations": [mine, other, ball],
+    }
+    path = tmp_path / "labels.json"
+    path.write_text(json.dumps(content))
+    file = LabelFile(path, ("tail", "nose"))
+    assert file.marks("more/b.png") == {"tail": Mark("hidden", (5, 6))}
+    file.put("more/b.png", (40, 30), "nose", Mark("visible", (7, 8)))
+    written = json.loads(path.read_text())
+    assert written["info"] == content["info"] and written["images"] == content["images"]
+    first, second, third = written["annotations"]
+    assert first["keypoints"] == [5, 6, 1, 7, 8, 2] and second["keypoints"] == [1, 1, 2, 0, 0, 0]
+    assert first["bbox"] == [0, 0, 9, 9] and first["x"] == 1 and third == ball
+    file.put("a.png", (40, 30), "nose", Mark("absent"))
+    assert json.loads(path.read_text())["images"][2]["id"] == 6
+
+
+def test_a_file_that_is_no_coco_is_refused_and_kept(folder, tmp_path):
+    path = tmp_path / "labels.json"
+    content = {"images": [{"id": 1, "file_name": "a.png"}], "categories": [{"id": 1, "keypoints": ["head"]}]}
+    absent = {"id": 1, "image_id": 1, "category_id": 1, "keypoints": [0, 0, 0], "absent": 3}
+    for text, told in [
+        ("{", "is no JSON"),
+        ("[]", "images is no list of objects"),
+        (json.dumps({**content, "annotations": [absent]}), r"annotations\[0\]: absent is no list"),
+    ]:
+        path.write_text(text)
+        with pytest.raises(DataError, match=told):
+            LabelSession(folder, JOINTS, path)
+        assert path.read_text() == text
+    with pytest.raises(DataError, match="labels.csv: ends in '.csv', expected .json"):
+        LabelSession(folder, JOINTS, tmp_path / "labels.csv")
+
+
+def test_a_file_that_cannot_be_written_leaves_all_as_it_was(session, monkeypatch):
+    session.place(1, 1)
+    before = session.file.path.read_bytes()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DataError, match=r"labels.json: cannot be written \(No space left on device\)"):
+        session.place(2, 2)
+    monkeypatch.undo()
+    assert session.file.path.read_bytes() == before and list(session.marks()) == ["head"]
+    assert [path.name for path in session.file.path.parent.iterdir() if path.is_file()] == ["labels.json"]
+    session.place(2, 2)
+
+
+def test_samples_need_every_joint_once(session):
+    with pytest.raises(DataError, match="labels.json: holds no position of head, left_foot, right_foot yet"):
+        session.samples()
+    label_all(session, [(1, 1), (2, 2)])
+    session.set_absent()
+    with pytest.raises(DataError, match="holds no position of right_foot yet; label some pictures first"):
+        session.samples()
+
+
+@pytest.mark.parametrize(
+    "joint, told", [("left_foot", "left"), ("R-Knee", "right"), ("head", ""), ("leg", "")]
+)
+def test_the_side_is_in_the_name(joint, told):
+    assert side(joint) == told
+
+
+# The controls, as a page would use them
+
+
+@pytest.fixture
+def labeler(folder, tmp_path):
+    (folder / "a.png").rename(folder / MARKUP)
+    shown = KeypointLabeler(folder, JOINTS, tmp_path / "labels.json")
+    shown.canvas.draw()
+    return shown
+
+
+def press(labeler, x, y, **more):
+    """The message that ipympl's page sends for a click at (x, y) of the picture."""
+    across, up = labeler.canvas.figure.axes[0].transData.transform((x, y))
+    down = labeler.canvas.figure.bbox.height - up
+    message = {"type": "button_press", "x": across, "y": down, "button": 0, "buttons": 1, "modifiers": []}
+    labeler.canvas._handle_message(labeler.canvas, {**message, "guiEvent": {}, **more}, [])
+
+
+def key(labeler, name):
+    message = {"type": "key_press", "key": f"k{name}", "guiEvent": {}}
+    labeler.canvas._handle_message(labeler.canvas, message, [])
+
+
+def test_clicks_and_keys_label_two_pictures(labeler):
+    press(labeler, 10, 10)
+    key(labeler, "h")
+    press(labeler, 12, 20)
+    key(labeler, "a")
+    key(labeler, "n")
+    press(labeler, 20, 5)
+    press(labeler, 21, 6)
+    key(labeler, "u")
+    key(labeler, "3")
+    found = json.loads(labeler.session.file.path.read_text())["annotations"]
+    assert [np.round(own["keypoints"], 1).tolist() for own in found] == [
+        [10, 10, 2, 12, 20, 1, 0, 0, 0],
+        [20, 5, 2, 0, 0, 0, 0, 0, 0],
+    ]
+    assert labeler.session.joint == labeler.joint.value == "right_foot"
+    assert "picture 2 of 3, 1 done" in labeler.about.value and labeler.progress.value == 1
+
+
+def test_a_double_click_labels_one_joint(labeler):
+    for _ in range(2):
+        press(labeler, 10, 10)
+    press(labeler, 10, 10, type="dblclick")
+    assert list(labeler.session.marks()) == ["head"]
+
+
+def test_typed_positions_and_buttons_do_the_same(labeler):
+    buttons = {b.description: b for row in labeler.controls.children[1].children[4:7] for b in row.children}
+    labeler.joint.value = "left_foot"
+    labeler.state.value = "hidden"
+    labeler.x.value, labeler.y.value = 4.5, 6.5
+    buttons["set x, y"].click()
+    assert labeler.session.marks() == {"left_foot": Mark("hidden", (4.5, 6.5))}
+    labeler.x.value = math.nan
+    buttons["set x, y"].click()
+    assert "x is nan, expected 0 to below 40" in labeler.message.value and labeler.x.value == 0
+    buttons["absent"].click()
+    buttons["undo"].click()
+    buttons["undo"].click()
+    assert not labeler.session.marks()
+    buttons["next"].click()
+    assert labeler.session.picture == "more/b.png"
+
+
+def test_the_second_page_is_told(labeler):
+    other = KeypointLabeler(labeler.session.folder, JOINTS, labeler.session.file.path)
+    press(labeler, 10, 10)
+    other._do(lambda: other.session.move(1))
+    assert "was changed by someone else" in other.message.value
+
+
+def test_the_wheel_zooms_and_the_zoom_stays_for_the_picture(labeler):
+    axis = labeler.canvas.figure.axes[0]
+    press(labeler, 10, 10, type="scroll", step=2)
+    low, high = axis.get_xlim()
+    assert high - low == pytest.approx(40 * 0.64) and low < 10 < high
+    press(labeler, 10, 10)
+    assert axis.get_xlim() == (low, high)
+    press(labeler, 10, 10, type="scroll", step=-9)
+    assert axis.get_xlim() == (0, 40) and axis.get_ylim() == (30, 0)
+
+
+def test_other_figures_are_shown_as_before(labeler):
+    figure = plt.figure()
+    assert not isinstance(figure.canvas, type(labeler.canvas)) and "ipympl" not in matplotlib.get_backend()
+    plt.close(figure)
+
+
+def test_names_with_markup_are_text(labeler):
+    assert "<img" not in labeler.about.value and "&lt;img src=x onerror=alert(1)&gt;" in labeler.about.value
+    labeler.session.skipped.append("<script>")
+    labeler._do(lambda: None)
+    assert "<script>" not in labeler.message.value
+
+
+def test_without_a_kernel_a_picture_is_shown(labeler):
+    press(labeler, 10, 10)
+    shown = labeler._repr_mimebundle_()
+    assert shown["image/png"].startswith(b"\x89PNG") and "application/vnd.jupyter.widget-view+json" in shown
+    figure = labeler.figure()
+    titles = [axis.get_title(loc="left") for axis in figure.axes if axis.images]
+    assert titles == ["…x onerror=alert(1)> $a$.png"], "shortened from the left, and drawn as it stands"
+    assert {text.get_text() for text in figure.legends[0].get_texts()} > {"1 head", "2 left_foot"}
+
+
+def test_a_picture_that_was_lost_is_left_out_of_the_still(labeler):
+    press(labeler, 10, 10)
+    key(labeler, "n")
+    press(labeler, 12, 12)
+    (labeler.session.folder / "more" / "b.png").unlink()
+    figure = labeler.figure()
+    assert len([axis for axis in figure.axes if axis.images]) == 1
+    assert figure.get_suptitle() == "2 of 3 pictures labelled"
