@@ -54,7 +54,16 @@ def save(path: str | Path, tensors: dict[str, torch.Tensor], metadata: dict) -> 
         _check_tensor(path, name, tensor)
     content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = {key: json.dumps(value) for key, value in metadata.items()}
-    return replace_file(path, lambda partial: safetensors.torch.save_file(content, partial, metadata=text))
+    data = _in_order(safetensors.torch.save(content, metadata=text))
+    return replace_file(path, lambda partial: partial.write_bytes(data))
+
+
+def _in_order(data: bytes) -> bytes:
+    """The same file with a sorted header: safetensors writes metadata in an order that differs every time."""
+    length = int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8 : 8 + length]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + data[8 + length :]
 
 
 def load(

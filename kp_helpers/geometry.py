@@ -47,7 +47,30 @@ def warp(images: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
     """The view `theta` (B, 2, 3) of images or maps (B, C, H, W): bilinear, zero outside the image."""
     theta = _checked(theta).to(images)
     grid = F.affine_grid(theta, [len(theta), *images.shape[1:]], align_corners=False)
+    if images.is_cuda and torch.are_deterministic_algorithms_enabled():
+        return gathered(images, grid)
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def gathered(images: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
+    """`F.grid_sample` as in `warp`, as a weighted sum of four gathers.
+
+    images: (B, C, H, W); grid: (B, h, w, 2) in grid units. Its gradient in `images` repeats to the last bit
+    on CUDA, where grid_sample's does not; the grid gets none.
+    """
+    height, width = images.shape[2:]
+    size = grid.new_tensor([width, height])
+    place = ((grid.detach() + 1) * size - 1) / 2
+    corner = place.floor()
+    flat, total = images.flatten(2), 0
+    for offset in ((0, 0), (1, 0), (0, 1), (1, 1)):
+        at = corner + grid.new_tensor(offset)
+        weight = (1 - (place - at).abs()).prod(dim=-1) * ((at >= 0) & (at < size)).all(dim=-1)
+        x, y = at.long().unbind(dim=-1)
+        index = (y.clamp(0, height - 1) * width + x.clamp(0, width - 1)).flatten(1)
+        found = torch.stack([one[:, own] for one, own in zip(flat, index, strict=True)])
+        total = total + found.unflatten(2, weight.shape[1:]) * weight[:, None]
+    return total
 
 
 def transform_points(points: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:

@@ -7,15 +7,19 @@ minutes that it took. Whatever fails leaves OUT_DIR as it was.
 """
 
 import argparse
-import ast
-import difflib
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from kp_helpers.files import HeldError, held
+from kp_helpers.notebook_parameters import ReproduceError, checked_parameters
 from kp_helpers.results.provenance import add_facts, command_line
 from kp_helpers.results.run_folder import (
     ResultsError,
@@ -24,13 +28,13 @@ from kp_helpers.results.run_folder import (
     project_path,
     write_file,
 )
+from kp_helpers.stop_signals import Terminated, noted_signals, stopped_by
 
 PRODUCT = "metrics.json"
-_FROM_OUT_DIR = ("results", "run")
-
-
-class ReproduceError(RuntimeError):
-    """A notebook that cannot be run, or a run that failed; the sentence says which, where and why."""
+STATUS = {KeyboardInterrupt: 128 + signal.SIGINT, Terminated: 128 + signal.SIGTERM}
+"""The exit status after a signal; that of every failure is 1."""
+AGAIN = 30
+"""Seconds after which a notebook that goes on is interrupted again: between cells a kernel hears nothing."""
 
 
 def run_notebook(
@@ -45,23 +49,24 @@ def run_notebook(
     """Run a notebook into `out_dir` and return its product, `out_dir/metrics.json`.
 
     parameters: name -> text, read as the type of the notebook's default. timeout: seconds a cell may take.
-    Raises ReproduceError; `out_dir` is then untouched, and `<out_dir>.failed.ipynb` shows how far it came.
+    Raises ReproduceError, and HeldError while another process works on `out_dir`; it is then untouched, and
+    `<out_dir>.failed.ipynb` shows how far the notebook came. SIGINT and SIGTERM interrupt the notebook, which
+    may keep checkpoints of its own, and are then raised.
     """
     notebook, out_dir = Path(notebook).resolve(), Path(out_dir).absolute()
     run = checked_name(out_dir.name, "run")
-    values = _checked_parameters(notebook, parameters or {})
+    values = checked_parameters(notebook, parameters or {})
     if out_dir.exists() and not overwrite:
         raise ReproduceError(f"{out_dir} exists: choose another run, or give --overwrite")
-    out_dir.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{run}.", dir=out_dir.parent))
-    made, failed = staging / notebook.stem / run, out_dir.with_name(f"{run}.failed.ipynb")
+    failed = out_dir.with_name(f"{run}.failed.ipynb")
     started = time.monotonic()
-    try:
-        executed = staging / "notebook.ipynb"
+    with _staging(out_dir) as staging:
+        made, executed = staging / notebook.stem / run, staging / "notebook.ipynb"
         try:
-            _execute(notebook, executed, {**values, "results": str(staging), "run": run}, timeout, kernel)
+            given = {**values, "results": str(staging), "run": run}
+            _execute_until_stopped(notebook, executed, given, timeout, kernel)
             _check_run(notebook, executed, made / PRODUCT)
-        except ReproduceError as error:
+        except (ReproduceError, KeyboardInterrupt, Terminated) as error:
             if executed.exists():
                 os.replace(executed, failed)
                 error.add_note(f"how far it came: {failed}")
@@ -71,62 +76,59 @@ def run_notebook(
         add_facts(made, command=command_line(notebook, run, parameters or {}), minutes=minutes)
         move_into_place(made, out_dir, overwrite=overwrite)
         failed.unlink(missing_ok=True)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return out_dir / PRODUCT
 
 
-def _checked_parameters(notebook: Path, given: dict[str, str]) -> dict:
-    """The given texts as values of the types that the notebook's defaults have."""
-    import papermill  # slow to import, and not needed for --help
+@contextmanager
+def _staging(out_dir: Path) -> Iterator[Path]:
+    """A fresh folder beside `out_dir`, which one process works on at a time.
 
-    if not notebook.is_file():
-        raise ReproduceError(f"{notebook}: no such notebook")
-    try:
-        known = papermill.inspect_notebook(str(notebook))
-    except Exception as error:  # nbformat and papermill raise many types on a damaged file
-        raise ReproduceError(f"{notebook.name}: cannot be read as a notebook ({error})") from None
-    for name in _FROM_OUT_DIR:
-        if name not in known:
-            raise ReproduceError(
-                f"{notebook.name}: its parameters cell has no {name!r}, found {sorted(known)}"
-            )
-        if name in given:
-            raise ReproduceError(f"parameter {name!r} follows from OUT_DIR and cannot be given beside it")
-    return {name: _value(name, text, known) for name, text in given.items()}
-
-
-def _value(name: str, text: str, known: dict):
-    if not name.isidentifier():
-        raise ReproduceError(f"parameter name {name!r} is no identifier")
-    if name not in known:
-        near = difflib.get_close_matches(name, known, 1, 0)
-        raise ReproduceError(f"parameter {name!r} is unknown, did you mean {near[0]!r}?")
-    try:
-        default = ast.literal_eval(known[name]["default"])
-    except (ValueError, SyntaxError):
-        raise ReproduceError(
-            f"parameter {name!r}: its default {known[name]['default']} is no plain value"
-        ) from None
-    if isinstance(default, str):
-        return text
-    try:
-        return _parsed(text, type(default))
-    except (ValueError, SyntaxError):
-        wanted = type(default).__name__
-        raise ReproduceError(
-            f"parameter {name!r} is {text!r}, expected {wanted} as its default {default!r}"
-        ) from None
+    What processes that were killed left there is removed. A folder that cannot be written to is told before
+    the work.
+    """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(held(out_dir.with_name(f".{out_dir.name}.lock")))
+            for leftover in out_dir.parent.glob(f".{out_dir.name}.staging.*"):
+                shutil.rmtree(leftover, ignore_errors=True)
+            staging = Path(tempfile.mkdtemp(prefix=f".{out_dir.name}.staging.", dir=out_dir.parent))
+        except OSError as error:
+            reason = f"cannot be written to ({error.strerror}), expected the right to write there"
+            raise ReproduceError(f"{out_dir.parent}: {reason}") from None
+        stack.callback(shutil.rmtree, staging, ignore_errors=True)
+        yield staging
 
 
-def _parsed(text: str, kind: type):
-    """Text as a bool, int or float, or as a literal of the given type; ValueError for anything else."""
-    if kind in (int, float):
-        return kind(text)
-    value = ast.literal_eval(text.capitalize() if kind is bool else text)
-    if not isinstance(value, kind):
-        raise ValueError(text)
-    return value
+def _execute_until_stopped(notebook: Path, *given) -> None:
+    """`_execute` in a thread of its own, so that this one hears SIGINT and SIGTERM and interrupts the kernel.
+
+    papermill would kill the kernel a few seconds after a signal, in the middle of a step.
+    """
+    with noted_signals() as noted, ThreadPoolExecutor(1) as pool:
+        work = pool.submit(_execute, notebook, *given)
+        due = 0.0
+        try:
+            while not wait([work], timeout=0.2).done:
+                if noted and time.monotonic() >= due and _signal_kernel(signal.SIGINT):
+                    due = time.monotonic() + AGAIN
+        except KeyboardInterrupt:  # the second one
+            _signal_kernel(signal.SIGKILL)
+            raise
+    if (error := work.exception()) and noted:
+        raise stopped_by(noted[0], f"{notebook.name}: stopped by {noted[0].name}") from error
+    if error:
+        raise error
+
+
+def _signal_kernel(number: int) -> bool:
+    """Whether there was a kernel to send the signal to."""
+    import psutil  # papermill does not tell its kernel's number
+
+    kernels = psutil.Process().children()
+    for kernel in kernels:
+        with suppress(psutil.NoSuchProcess):
+            kernel.send_signal(number)
+    return bool(kernels)
 
 
 def _execute(notebook: Path, executed: Path, values: dict, timeout: int | None, kernel: str) -> None:
@@ -214,9 +216,9 @@ def main(arguments: list[str] | None = None) -> int:
         product = run_notebook(
             options.notebook, options.out_dir, given, overwrite=options.overwrite, timeout=options.timeout
         )
-    except (ReproduceError, ResultsError, OSError) as error:
+    except (ReproduceError, ResultsError, HeldError, OSError, KeyboardInterrupt, Terminated) as error:
         print(error, *getattr(error, "__notes__", ()), sep="\n", file=sys.stderr)
-        return 1
+        return STATUS.get(type(error), 1)
     print(f"{options.notebook.name}: wrote {product.parent}")
     return 0
 

@@ -2,7 +2,8 @@
 one batch.
 
 Noise, views and the order of images follow from (seed, step, image), so a resumed run draws what it would
-have, and a run in a batch what it draws alone.
+have, and a run in a batch what it draws alone. Where `torch.distributed` is set up, as accelerate's
+`PartialState` does it, each process takes a share of a step's images, and all end with the same context.
 """
 
 import math
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import distributed
 
 from kp_helpers import randomness
 from kp_helpers.config import AppendedStage, BaseStage
@@ -87,14 +89,21 @@ class Run:
             raise OptimisationError(
                 "the state belongs to other settings, expected the ones that it was made with"
             )
+        found, wanted = tuple(state["context"].shape), tuple(self.context.shape)
+        if found != wanted:
+            raise OptimisationError(f"the state's context has shape {found}, expected {wanted}")
         self.step = state["step"]
         with torch.no_grad():
             self.context.copy_(state["context"])
         self.optimizer.state.clear()
         if state["optimizer"]:
             self.optimizer.state[self.context] = {
-                key: value.clone() for key, value in state["optimizer"].items()
+                key: self._beside_context(value) for key, value in state["optimizer"].items()
             }
+
+    def _beside_context(self, value: torch.Tensor) -> torch.Tensor:
+        """A copy of one of Adam's numbers where Adam keeps it: its count of steps stays on the CPU."""
+        return value.to(self.context.device, copy=True) if value.ndim else value.clone()
 
     def _images_of_step(self) -> list[int]:
         count = self.settings.images_per_step
@@ -128,6 +137,11 @@ class RunBatch:
     def __len__(self) -> int:
         return len(self.runs[0])
 
+    @property
+    def step(self) -> int:
+        """How many steps are done."""
+        return self.runs[0].step
+
     def __iter__(self) -> Iterator[list[StepRecord]]:
         while len(self):
             yield _advance(self.runs, self.losses_of)
@@ -144,21 +158,49 @@ class RunBatch:
 
 def _advance(runs: list[Run], losses_of: LossesOf) -> list[StepRecord]:
     """One step of runs that stand at the same step; image after image, so that memory holds one of each."""
+    with randomness.strict(runs[0].context.device):
+        return _advanced(runs, losses_of)
+
+
+def _advanced(runs: list[Run], losses_of: LossesOf) -> list[StepRecord]:
     step, count = runs[0].step, runs[0].settings.images_per_step
     totals: list[dict[str, float]] = [{} for _ in runs]
     for run in runs:
         run.optimizer.zero_grad()
-    for images in zip(*(run._images_of_step() for run in runs), strict=True):
+    for images in _own_share(list(zip(*(run._images_of_step() for run in runs), strict=True))):
         found = losses_of([run.context for run in runs], images, step)
         sum(run._weighted(parts) / count for run, parts in zip(runs, found, strict=True)).backward()
         for total, parts in zip(totals, found, strict=True):
             for name, part in parts.items():
                 total[name] = total.get(name, 0.0) + float(part.detach()) / count
+    if distributed.is_initialized():
+        _add_up(runs, totals)
     losses = [run._weighted(total) for run, total in zip(runs, totals, strict=True)]
     for number, (run, loss) in enumerate(zip(runs, losses, strict=True)):
         run._check(loss, f"run {number}, " if len(runs) > 1 else "")
     _update(runs)
     return [StepRecord(step, loss, total) for loss, total in zip(losses, totals, strict=True)]
+
+
+def _own_share(images: list) -> list:
+    """What this process takes of a step's images: all, or every n-th of n processes that work together."""
+    if not distributed.is_initialized():
+        return images
+    processes = distributed.get_world_size()
+    if len(images) < processes:
+        raise OptimisationError(
+            f"images_per_step is {len(images)}, expected at least one for each of {processes} processes"
+        )
+    return images[distributed.get_rank() :: processes]
+
+
+def _add_up(runs: list[Run], totals: list[dict[str, float]]) -> None:
+    """Gradients and parts of the losses over all processes, so that each makes the same step."""
+    for run, total in zip(runs, totals, strict=True):
+        parts = torch.tensor(list(total.values()), dtype=torch.float64, device=run.context.device)
+        for one in (run.context.grad, parts):
+            distributed.all_reduce(one)
+        total.update(zip(total, parts.tolist(), strict=True))
 
 
 def _update(runs: list[Run]) -> None:

@@ -1,3 +1,4 @@
+import errno
 import json
 import stat
 
@@ -54,15 +55,22 @@ def test_a_saved_embedding_comes_back(tmp_path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
 
 
+def test_equal_embeddings_are_equal_files(tmp_path):
+    """safetensors' own order of the metadata is another one in every process and call."""
+    tensors = {"context": torch.ones(6, 32), "selected_tokens": torch.tensor([4, 1])}
+    paths = [embeddings.save(tmp_path / f"{n}.safetensors", tensors, METADATA) for n in range(8)]
+    assert len({path.read_bytes() for path in paths}) == 1
+
+
 def test_a_failed_save_leaves_the_file_before(saved, monkeypatch):
     before = saved.read_bytes()
 
-    def full(content, path, metadata):
-        path.write_bytes(b"half")
-        raise OSError("no space left on device")
+    def full(path, data):
+        path.write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("safetensors.torch.save_file", full)
-    with pytest.raises(OSError, match="no space"):
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    with pytest.raises(OSError, match=f"No space left on device: '{saved}'"):
         embeddings.save(saved, {"context": torch.randn(6, 32)}, METADATA)
     assert saved.read_bytes() == before and list(saved.parent.iterdir()) == [saved]
 

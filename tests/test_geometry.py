@@ -11,6 +11,9 @@ def _generator(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
+WARPING = {"mode": "bilinear", "padding_mode": "zeros", "align_corners": False}
+
+
 def test_random_affine_is_a_turn_a_scale_and_a_shift_in_its_ranges():
     for seed in range(50):
         theta = geometry.random_affine(_generator(seed))[0]
@@ -43,6 +46,26 @@ def test_warp_by_hand():
     theta = torch.tensor([[[1.0, 0, 2 * 2 / 8], [0, 1, 0]]])
     assert torch.allclose(geometry.warp(image, theta)[..., :6], image[..., 2:], atol=1e-6)
     assert torch.equal(geometry.warp(image, theta)[..., 6:], torch.zeros(1, 1, 8, 2))
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 16, 16), (1, 2, 5, 9)])
+def test_gathers_are_grid_sample_in_value_and_gradient(shape):
+    """Turned, moved half out of the picture, and zoomed in: every kind of border is met."""
+    noise = torch.Generator().manual_seed(0)
+    views = [
+        geometry.random_affine(noise, rotation=180, zoom_max=1.5, translation=1) for _ in range(shape[0])
+    ]
+    grid = F.affine_grid(torch.cat(views).double(), list(shape), align_corners=False)
+    images = torch.rand(shape, generator=noise, dtype=torch.float64)
+    pull = torch.rand(shape, generator=noise, dtype=torch.float64)
+    ways = []
+    for way in (lambda one: geometry.gathered(one, grid), lambda one: F.grid_sample(one, grid, **WARPING)):
+        own = images.clone().requires_grad_(True)
+        found = way(own)
+        (found * pull).sum().backward()
+        ways.append((found.detach(), own.grad))
+    for found, wanted in zip(*ways, strict=True):
+        assert torch.allclose(found, wanted, atol=1e-12) and wanted.abs().max() > 0.1
 
 
 def test_points_move_as_the_image_does():

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from helpers import plain_runs
 
 from kp_helpers import randomness
 
@@ -29,3 +30,36 @@ def test_wrong_inputs_are_named():
         randomness.generator(-1, "noise")
     with pytest.raises(ValueError, match="images is 0"):
         randomness.image_order(0, 0, 0, 1)
+
+
+def test_the_level_of_determinism_is_strict_on_the_cpu_unless_asked(monkeypatch):
+    monkeypatch.delenv(randomness.VARIABLE, raising=False)
+    assert [randomness.level(device) for device in ("cpu", "cuda:1", "mps")] == ["A", "B", "B"]
+    monkeypatch.setenv(randomness.VARIABLE, "C")
+    assert randomness.level("cpu") == "C"
+    monkeypatch.setenv(randomness.VARIABLE, "a")
+    with pytest.raises(ValueError, match="KEYPOINT_KIT_DETERMINISM is 'a', expected one of A, B, C"):
+        randomness.level("cpu")
+
+
+@pytest.mark.parametrize(("level", "strict"), [("A", True), ("B", False)])
+def test_a_step_is_strict_at_level_a_and_torch_is_left_as_it_was(level, strict, monkeypatch):
+    monkeypatch.setenv(randomness.VARIABLE, level)
+    seen = []
+    runs = plain_runs.batch()
+    runs.losses_of = lambda *given: seen.append(_mode()) or runs.runs[0].losses_of(*given)
+    before = _mode()
+    next(iter(runs))
+    assert set(seen) == {strict} and _mode() == before
+
+
+def test_strictness_ends_with_an_error_too():
+    before = _mode()
+    with pytest.raises(ZeroDivisionError), randomness.strict("cpu"):
+        assert _mode() is True
+        _ = 1 / 0
+    assert _mode() == before
+
+
+def _mode() -> bool:
+    return torch.are_deterministic_algorithms_enabled()

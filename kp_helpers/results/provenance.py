@@ -11,24 +11,22 @@ from pathlib import Path
 from kp_helpers import __version__
 from kp_helpers.results.run_folder import ResultsError, project_path, write_json
 
-LEVELS = {
-    "A": "bit-identical on one machine with equal versions and threads",
-    "B": "seeded; the spread over repeats is published",
-    "C": "across machines: references with a tolerance",
-}
 _PACKAGES = ("torch", "diffusers", "transformers", "kornia", "numpy", "scikit-learn", "pillow")
 
 
 def run_facts(
-    *, seed: int, model: str, fingerprint: str, data: str | Path, device: str, level: str = "A"
+    *, seed: int, model: str, fingerprint: str, data: str | Path, device: str, level: str | None = None
 ) -> dict:
     """What `RunFolder.config` writes beside the settings.
 
     model: name of the model, fingerprint: SHA-256 of its U-Net; data: a folder in 3DPW's layout; device: as
-    torch names it; level: of determinism, A, B or C.
+    torch names it; level: of determinism, A, B or C; None is the one in force, `randomness.level`.
     """
-    if level not in LEVELS:
-        raise ResultsError(f"level is {level!r}, expected one of {', '.join(LEVELS)}")
+    from kp_helpers import randomness  # here, so that indexing results does not wait for torch
+
+    level = level or randomness.level(device)
+    if level not in randomness.LEVELS:
+        raise ResultsError(f"level is {level!r}, expected one of {', '.join(randomness.LEVELS)}")
     return {
         "seed": seed,
         "model": {"name": str(model), "sha256": fingerprint},
@@ -36,7 +34,7 @@ def run_facts(
         "device": str(device),
         "machine": describe_machine(str(device)),
         "threads": _threads(),
-        "determinism": f"{level}: {LEVELS[level]}",
+        "determinism": f"{level}: {randomness.LEVELS[level]}",
         "versions": {"keypoint-kit": __version__, "python": platform.python_version()} | _versions(),
     }
 
