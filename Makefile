@@ -10,15 +10,17 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 MORE := $(if $(MODEL),model="$(MODEL)") $(if $(DATA),data="$(DATA)") $(if $(SEED),seed=$(SEED))
 SNAKEMAKE := $(BIN)/snakemake --profile profiles/local --cores $(CORES)
+SWEEP_CONFIG := --config profile=$(PROFILE) run=$(RUN) $(if $(SWEEP),sweep=$(SWEEP)) $(MORE)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce test test-kernels lab train-figures lint format clean
+.PHONY: help setup reproduce sweep sweep-slurm test test-kernels lab app train-figures lint format clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 	@echo
 	@echo "reproduce takes PROFILE=quick|smoke|paper, RUN=name (of the result, else the profile's), CORES=n, SEED=n,"
-	@echo "  MODEL=folder or hub id, DATA=folder of 3DPW; setup takes TORCH_INDEX=url and PYTHON=python3.x"
+	@echo "  MODEL=folder or hub id, DATA=folder of 3DPW; sweep takes SWEEP=name (else all) and CORES=n;"
+	@echo "  setup takes TORCH_INDEX=url and PYTHON=python3.x"
 
 setup: $(STAMP)  ## make .venv and install the project with the pinned versions
 
@@ -36,6 +38,17 @@ reproduce: $(STAMP)  ## the main job: world, notebooks, results/index.html
 	@status=0; $(SNAKEMAKE) --config profile=$(PROFILE) run=$(RUN) $(MORE) || status=$$?; \
 		mkdir -p results && $(BIN)/python -m kp_helpers.results index results && exit $$status
 
+sweep: $(STAMP)  ## the jobs of sweeps.yaml on this machine, then what is missing, failed or done
+	@$(BIN)/python -m kp_helpers.sweeps plan $(SWEEP) >/dev/null
+	@status=0; $(SNAKEMAKE) sweep $(SWEEP_CONFIG) || status=$$?; \
+		$(BIN)/python -m kp_helpers.sweeps summary $(SWEEP) && exit $$status
+
+sweep-slurm: $(STAMP)  ## the same as Slurm jobs; installs the extra `cluster`
+	$(BIN)/python -m pip install --quiet -c requirements.lock -e ".[dev,cluster]"
+	@$(BIN)/python -m kp_helpers.sweeps plan $(SWEEP) >/dev/null
+	@status=0; $(BIN)/snakemake --profile profiles/slurm sweep $(SWEEP_CONFIG) || status=$$?; \
+		$(BIN)/python -m kp_helpers.sweeps summary $(SWEEP) && exit $$status
+
 test: $(STAMP)  ## the tests
 	$(BIN)/python -m pytest -q
 
@@ -45,6 +58,11 @@ test-kernels: $(STAMP)  ## the CUDA kernels in Triton's interpreter; installs th
 
 lab: $(STAMP)  ## JupyterLab on the notebooks, on this machine only
 	$(BIN)/jupyter lab --ip=127.0.0.1 notebooks
+
+app: $(STAMP)  ## the tuner as a page with Voila, on this machine only; installs the extra `app`
+	$(BIN)/python -m pip install --quiet -c requirements.lock -e ".[dev,app]"
+	@test -f build/figures/manifest.json || $(BIN)/python -m kp_helpers.figures export build/figures
+	$(BIN)/voila notebooks/app/tuner.ipynb --token --Voila.ip=127.0.0.1
 
 train-figures: $(STAMP)  ## train the small model of the figures world; goes on where it stopped
 	$(BIN)/python -m kp_helpers.figures train

@@ -2,7 +2,13 @@
 #
 # --config profile=quick|smoke|paper  run=name  seed=0  model=figures|folder|hub id  data=folder in 3DPW's layout
 # Every rule runs one notebook through kp_helpers.reproduce; what is done is known from the files alone.
+#
+# `snakemake --profile profiles/local sweep` does the jobs of sweeps.yaml, --config sweep=name those of one sweep.
 import sys
+from functools import cache
+
+from kp_helpers.config import ConfigError
+from kp_helpers.sweeps import plan
 
 WORLDS = {  # profile -> (folder, sequences, frames a sequence) of the exported figures world
     "smoke": ("build/figures-smoke", 15, 6),
@@ -26,13 +32,16 @@ TARGET, SIZE, VIEWS, WEIGHTS = (
     "06_ablation_augmentation",
     "07_ablation_loss_weights_and_steps",
 )
-ON_BASE = ["03_appended_embedding", TARGET, SIZE, VIEWS, WEIGHTS, "08_evaluate_3dpw"]
+FAILED = "09_failed_approaches"
+ON_BASE = ["03_appended_embedding", TARGET, SIZE, VIEWS, WEIGHTS, "08_evaluate_3dpw", FAILED, "14_your_own_pictures"]
 MORE = {  # (profile, notebook) -> the grid of an ablation, where it is not the notebook's own
     ("smoke", TARGET): "-p sigmas 0.05",
     ("smoke", SIZE): "-p ratios 0.2 -p readouts sum,best",
     ("smoke", VIEWS): "-p views 2",
     ("smoke", WEIGHTS): "-p runs 2 -p one_step_seeds 2 -p weights 0:0:1 -p step_counts 1 -p image_counts 1"
     " -p learning_rates 1.0 -p framings squash -p timesteps 300",
+    ("smoke", FAILED): "-p windows 0.3 -p pictures 4",
+    ("paper", FAILED): "-p map_size 0",
     ("paper", TARGET): "-p sigmas 0.02,0.03,0.05,0.075,0.1,0.15 -p map_size 0",
     ("paper", SIZE): "-p runs 0 -p ratios 0.05,0.1,0.2,0.5,1.0 -p map_size 0",
     ("paper", WEIGHTS): "-p runs 0 -p map_size 0 -p one_step_seeds 16 -p step_counts 1,3,10,30,300,1000"
@@ -90,3 +99,87 @@ use rule alone as on_base with:
         notebook="|".join(ON_BASE),
     params:
         more=lambda wildcards: f"-p base {BASE} {MORE.get((PROFILE, wildcards.notebook), '')}",
+
+
+SWEEPS = config.get("sweeps", "sweeps.yaml")
+PLACE = "{sweep}/{joint}-{seed}-{setting}"
+VIEWS = "build/cache/{sweep}/{joint}-{seed}.json"
+
+
+@cache
+def jobs(*key):
+    """All jobs, or those of a sweep, a joint, a seed and a setting; read only where a sweep is asked for."""
+    try:
+        return plan.find(plan.read(SWEEPS), *key) if key else plan.read(SWEEPS)
+    except ConfigError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def jobs_of(wildcards):
+    return jobs(*[int(value) if name == "seed" else value for name, value in wildcards.items()])
+
+
+def wanted(_):
+    try:
+        asked = plan.chosen(jobs(), filter(None, [config.get("sweep")]))
+    except ConfigError as error:
+        raise WorkflowError(str(error)) from None
+    return [f"results/{job.folder}/metrics.json" for job in asked]
+
+
+def given(wildcards):
+    """The data and the base embedding of a sweep."""
+    about = jobs_of(wildcards)[0].about
+    return [READY if about.data == WORLD else about.data, about.base_file]
+
+
+def given_and_views(wildcards):
+    """The same, and behind it the views of a read-out job; they are `ancient`, since a new setting among
+    them changes nothing for those that are done."""
+    views = [ancient(expand(VIEWS, **wildcards)[0])] if jobs_of(wildcards)[0].keeps_views else []
+    return given(wildcards) + views
+
+
+wildcard_constraints:
+    sweep="[A-Za-z0-9_-]+",
+    joint="[a-z_]+",
+    seed=r"\d+",
+    setting="[A-Za-z0-9_-]+",
+
+
+rule sweep:
+    input:
+        wanted,
+
+
+# Built once by one job; the jobs of all settings of this joint and seed read it.
+rule views:
+    input:
+        given,
+    output:
+        VIEWS,
+    params:
+        settings=lambda wildcards: [job.settings.model_dump_json() for job in jobs_of(wildcards)],
+    threads: 2
+    retries: 2
+    resources:
+        mem_mb=8000,
+    shell:
+        "{sys.executable} -m kp_helpers.sweeps --file {SWEEPS:q} cache {wildcards.sweep} {wildcards.joint}"
+        " {wildcards.seed} {output} --cache build/cache"
+
+
+rule job:
+    input:
+        given_and_views,
+    output:
+        update(f"results/{plan.FOLDER}/{PLACE}/metrics.json"),
+    params:
+        settings=lambda wildcards: jobs_of(wildcards)[0].settings.model_dump_json(),
+    threads: 2
+    retries: 2
+    resources:
+        mem_mb=8000,
+    shell:
+        "{sys.executable} -m kp_helpers.sweeps --file {SWEEPS:q} job {wildcards.sweep} {wildcards.joint}"
+        " {wildcards.seed} {wildcards.setting} --cache build/cache"

@@ -11,20 +11,21 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 LAYERS = (
-    {"config", "geometry", "files", "randomness"},
-    {"heatmaps", "keypoints", "losses", "metrics", "intervals", "regress"},
-    {"model_folder", "diffusion", "attention", "embeddings", "data"},
+    {"config", "geometry", "files", "randomness", "stop_signals"},
+    {"heatmaps", "keypoints", "losses", "metrics", "intervals", "regress", "crops"},
+    {"model_folder", "diffusion", "attention", "embeddings", "data", "vision"},
     {
         "readout",
         "readout_cache",
         "training_views",
         "training_maps",
         "runs",
+        "checkpoints",
         "optimize",
         "evaluate",
         "predict",
     },
-    {"results", "display", "widgets", "reproduce"},
+    {"results", "display", "widgets", "notebook_parameters", "reproduce", "sweeps"},
 )
 BESIDE = {"figures"}
 """The synthetic world and the training of its model: outside the layers, and imported by none of them."""

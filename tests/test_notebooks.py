@@ -14,14 +14,18 @@ from pathlib import Path
 import pytest
 
 from kp_helpers import embeddings
-from kp_helpers.evaluate import FAILS, HOLDS, OPEN
+from kp_helpers.evaluate import CHANCE, CONTROLS, FAILS, HOLDS, OPEN
 from kp_helpers.reproduce import ReproduceError, run_notebook
+from kp_helpers.results.claims import CLAIMS
 from kp_helpers.results.page import index
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 EXPECTED = {
     "00_figures_world": ("reconstruction by the autoencoder, PSNR", {"world", "samples", "words"}),
-    "01_attention_extraction": ("maps by hand and by the package", {"words", "layers", "heads", "levels"}),
+    "01_attention_extraction": (
+        "maps by hand and by the package",
+        {"words", "layers", "heads", "levels", "explorer"},
+    ),
     "02_stable_keypoints": ("24 joints by the linear map, learned tokens", {"losses", "keypoints", "maps"}),
     "03_appended_embedding": ("left_foot, appended, coupled mode", {"labels", "target", "maps", "points"}),
     "04_ablation_target": (
@@ -39,10 +43,15 @@ EXPECTED = {
     ),
     "08_evaluate_3dpw": (
         "left_elbow, appended, coupled mode",
-        {"runs", "runs_within", "directions", "points"},
+        {"runs", "runs_within", "training_images", "directions", "points", "misses"},
+    ),
+    "14_your_own_pictures": ("right_foot, appended: mean error", {"labels", "found"}),
+    "09_failed_approaches": (
+        "left_foot, appended, coupled mode, a, as published",
+        {"crops", "hits", "points", "hills", "pull"},
     ),
 }
-ABLATIONS = (("04", "07"), ("05", "06"))
+ABLATIONS = (("04", "07"), ("05", "06", "09"))
 """Which of them run one after the other."""
 GRIDS: dict[str, dict] = {
     "04_ablation_target": {"sigmas": "0.05"},
@@ -52,6 +61,7 @@ GRIDS: dict[str, dict] = {
         **{"runs": 1, "one_step_seeds": 2, "weights": "0:0:1", "step_counts": "1", "image_counts": "3"},
         **{"learning_rates": "1.0", "framings": "squash", "timesteps": "300"},
     },
+    "09_failed_approaches": {"windows": "0.3", "pictures": 3},
 }
 """Ablations over a few variants."""
 
@@ -61,6 +71,8 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def results(tmp_path_factory, tiny_sd_folder, tiny_threedpw) -> Path:
     """The results folder after all notebooks; two of them at a time, behind 02 those that need its base."""
+    from helpers import tiny_vision
+
     from kp_helpers.figures.export import export
 
     root = tmp_path_factory.mktemp("results")
@@ -68,10 +80,16 @@ def results(tmp_path_factory, tiny_sd_folder, tiny_threedpw) -> Path:
     foreign = {"model": tiny_sd_folder, "data": tiny_threedpw}
     on_base = {**foreign, "base": root / "02_stable_keypoints" / "smoke" / "embedding.safetensors"}
     first = {"02_stable_keypoints": foreign, "03_appended_embedding": on_base, "08_evaluate_3dpw": on_base}
+    first["14_your_own_pictures"] = {**on_base, "example": root / "own_pictures"}
     second = {"00_figures_world": foreign, "01_attention_extraction": foreign}
     own = {"00_figures_world": {"data": root / "world", "pictures": 2, "samples": 2}}
     jobs = [(root, first), (root, second), (root / "own", own)]
     grids = [{name: {**on_base, **GRIDS[name]} for name in GRIDS if name[:2] in pair} for pair in ABLATIONS]
+    seeing = tmp_path_factory.mktemp("vision")
+    grids[1]["09_failed_approaches"] |= {
+        "clip": tiny_vision.make_clip(seeing / "clip"),
+        "detector": tiny_vision.make_detector(seeing / "yolos"),
+    }
     with ThreadPoolExecutor(2) as pool:
         errors = list(pool.map(reproduce, *zip(*jobs, strict=True)))
         errors += pool.map(reproduce, [root, root], grids)
@@ -112,6 +130,8 @@ def test_an_ablation_keeps_its_verdicts_and_differences(name, results):
     out = results / name / "smoke"
     verdicts = list(csv.DictReader((out / "verdicts.csv").open()))
     assert verdicts and {row["verdict"] for row in verdicts} <= {HOLDS, FAILS, OPEN}
+    known = {text for claim in CLAIMS if claim.notebook == name for text in claim.texts}
+    assert {row["claim"] for row in verdicts} <= known, "claims.toml has all that is judged"
     differences = list(csv.DictReader((out / "differences.csv").open()))
     methods = {row["method"] for row in csv.DictReader((out / "predictions.csv").open())}
     assert {row["variant"] for row in differences} < methods and "mean position" in methods
@@ -129,16 +149,29 @@ def test_the_base_embedding_can_be_read_again(results, tiny_sd):
 def test_predictions_name_picture_method_and_run(results):
     path = results / "08_evaluate_3dpw" / "smoke" / "predictions.csv"
     rows = list(csv.DictReader(path.open()))
-    assert len(rows) == 3 * 3 * 2 * 2, "joints, methods, runs, images"
-    assert {row["method"] for row in rows} == {"appended, coupled mode", "base token", "mean position"}
+    assert len(rows) == (3 + 1) * 5 * 2 * 2, "joints of both designs, methods, runs, images"
+    methods = ["appended, coupled mode", *CONTROLS]
+    assert {row["method"] for row in rows} == {*methods, *(f"{name}, training images 3" for name in methods)}
     assert all(row["image"].startswith("test_") and row["error"] for row in rows)
+
+
+def test_the_protocol_has_a_verdict_on_every_finding(results):
+    out = results / "08_evaluate_3dpw" / "smoke"
+    rows = list(csv.DictReader((out / "verdicts.csv").open()))
+    assert {row["verdict"] for row in rows} <= {HOLDS, FAILS, OPEN}
+    asked = {text for claim in CLAIMS if claim.notebook == "08_evaluate_3dpw" for text in claim.texts}
+    named = {row["claim"].replace("3 labelled pictures", "20 labelled pictures") for row in rows}
+    assert {text.replace("than 5", "than 2") for text in asked} <= named, "what the page looks for"
+    misses = list(csv.DictReader((out / "misses.csv").open()))
+    assert {row["method"] for row in misses if row["train_images"] == "2"} > {CHANCE, *CONTROLS}
 
 
 def test_the_papers_numbers_are_marked_as_theirs(results):
     path = results / "08_evaluate_3dpw" / "smoke" / "metrics.json"
     metrics = json.loads(path.read_text())
     quoted = [row for row in metrics if row["paper"] is not None]
-    assert len(quoted) == 5 and all(row["source"].startswith("paper's, on 3DPW") for row in quoted)
+    assert len(quoted) == 5 + 2, "both designs"
+    assert all(row["source"].startswith("paper's, on 3DPW") for row in quoted)
 
 
 def test_the_model_and_world_of_the_kit_itself(results):

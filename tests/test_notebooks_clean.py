@@ -10,7 +10,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-FIXTURES = sorted((ROOT / "tests" / "data" / "notebooks").glob("*.ipynb"))
+FIXTURES = [
+    *sorted((ROOT / "notebooks" / "app").glob("*.ipynb")),
+    *sorted((ROOT / "tests" / "data" / "notebooks").glob("*.ipynb")),
+]
 COMMON = {"model", "data", "seed", "profile", "run", "results"}
 
 for_each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -1,0 +1,5 @@
+"""Sweeps of `sweeps.yaml`: joints x seeds x settings, each of them a job with a result folder of its own.
+
+`plan` reads the file and is light, since Snakemake asks it at every start; `work` does a job, `summary` tells
+what is missing, failed or done. On the command line: `python -m kp_helpers.sweeps plan|cache|job|summary`.
+"""

@@ -1,0 +1,168 @@
+"""What `sweeps.yaml` asks for, checked before the first job starts. Nothing slow is imported here."""
+
+import difflib
+import re
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from pydantic import BeforeValidator, Field
+
+from kp_helpers.config import ConfigError, Index, Names, Profile, Settings, profile
+from kp_helpers.metrics import SECTOR
+
+FOLDER = "sweeps"
+"""The folder of the results folder in which each sweep has its own."""
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+Seeds = Annotated[tuple[Index, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)]
+
+
+class Sweep(Settings):
+    """A sweep as `sweeps.yaml` has it. Relative paths start at the checkout."""
+
+    profile: str = Field("quick", description="the settings that all others are changes of")
+    model: str = Field("figures", description="the shipped model, a model folder or a hub id")
+    device: str = Field("cpu", description="where the model runs, as torch names it")
+    data: str = Field("build/figures", description="a folder in 3DPW's layout")
+    base: str = Field("", description="file of the base embedding; empty means notebook 02's of the profile")
+    joints: Names = Field(description="joints with a meaningful direction")
+    seeds: Seeds = Field((0,), description="of everything that is drawn")
+    common: dict[str, dict] = Field({}, description="changes of the profile in all settings, by group")
+    settings: dict[str, dict[str, dict]] = Field(description="name -> changes of the profile, by group")
+
+    @property
+    def base_file(self) -> str:
+        return self.base or f"results/02_stable_keypoints/{self.profile}/embedding.safetensors"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One joint, seed and setting of a sweep: a process that loads the model once and does all runs."""
+
+    sweep: str
+    joint: str
+    seed: int
+    setting: str
+    about: Sweep
+    settings: Profile
+
+    @property
+    def name(self) -> str:
+        """Of its result's folder."""
+        return f"{self.joint}-{self.seed}-{self.setting}"
+
+    @property
+    def folder(self) -> Path:
+        """Its result, relative to the results folder."""
+        return Path(FOLDER, self.sweep, self.name)
+
+    @property
+    def keeps_views(self) -> bool:
+        """Whether what it sees can be kept for other jobs: in read-out mode, where views are seen again."""
+        return self.settings.appended.mode == "readout" and self.settings.appended.pool > 0
+
+    def saved_settings(self) -> dict:
+        """What its `config.json` holds as settings."""
+        own = {"sweep": self.sweep, "joint": self.joint, "setting": self.setting}
+        return {**self.settings.model_dump(mode="json"), **own}
+
+
+def read(path: str | Path) -> list[Job]:
+    """All jobs of a file, in its order; a ConfigError whose sentence names file, sweep and key."""
+    path = Path(path)
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), _OnceLoader)
+    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict) or not content:
+        raise ConfigError(f"{path}: expected sweeps by name, found {content!r}")
+    return [job for name, own in content.items() for job in _jobs(path, name, own)]
+
+
+def chosen(jobs: Iterable[Job], names: Iterable[str] = ()) -> list[Job]:
+    """The jobs of some sweeps, of all where no name is given; a ConfigError names the nearest sweep."""
+    jobs, names = list(jobs), list(names)
+    for name in names:
+        _known(name, {job.sweep for job in jobs}, "sweep")
+    return [job for job in jobs if not names or job.sweep in names]
+
+
+def find(jobs: Iterable[Job], sweep: str, joint: str, seed: int, setting: str = "") -> list[Job]:
+    """The jobs of a sweep with a joint and a seed, of one setting if one is named; at least one."""
+    found = [job for job in chosen(jobs, [sweep]) if (job.joint, job.seed) == (joint, seed)]
+    found = [job for job in found if setting in ("", job.setting)]
+    if not found:
+        raise ConfigError(f"sweep {sweep!r} has no job {joint}-{seed}-{setting}, expected one that it lists")
+    return found
+
+
+def _jobs(path: Path, name: str, content) -> list[Job]:
+    place = f"{path.name}, sweep {name!r}"
+    try:
+        _check_name(name)
+        if not isinstance(content, dict):
+            raise ConfigError(f"found {content!r}, expected its settings")
+        about = Sweep(**content)
+        for field in ("joints", "seeds", "settings"):
+            if not getattr(about, field):
+                raise ConfigError(f"{field} is empty, expected at least one")
+        for joint in about.joints:
+            _known(joint, SECTOR, "joint")
+        for field in ("joints", "seeds"):
+            values = getattr(about, field)
+            if len(set(values)) < len(values):
+                raise ConfigError(f"{field} is {list(values)}, expected each once")
+    except (ConfigError, TypeError) as error:
+        raise ConfigError(f"{place}: {error}") from None
+    return [
+        Job(name, joint, seed, setting, about, _settings(place, about, setting, seed))
+        for joint in about.joints
+        for seed in about.seeds
+        for setting in about.settings
+    ]
+
+
+def _settings(place: str, about: Sweep, setting: str, seed: int) -> Profile:
+    """The profile of one setting; its own changes go over the common ones."""
+    try:
+        _check_name(setting)
+        common = _changed(profile(about.profile, seed=seed), about.common)
+        return _changed(common, about.settings[setting])
+    except ConfigError as error:
+        raise ConfigError(f"{place}, setting {setting!r}: {error}") from None
+
+
+def _changed(settings: Settings, changes: Mapping) -> Settings:
+    """Settings with some changed; a group within them keeps what its own mapping leaves out."""
+    for key, value in changes.items():
+        before = getattr(settings, key, None)
+        inside = isinstance(before, Settings) and isinstance(value, dict)
+        settings = settings.replace(**{key: _changed(before, value) if inside else value})
+    return settings
+
+
+def _check_name(name) -> None:
+    """Names become folders; without a dot, so that no hidden folder of one job looks like another's."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ConfigError(f"its name is {name!r}, expected letters, digits, '_' and '-'")
+
+
+def _known(name: str, names: Iterable[str], kind: str) -> None:
+    if name not in names:
+        nearest = difflib.get_close_matches(str(name), names, n=1, cutoff=0.0)[0]
+        raise ConfigError(f"{kind} {name!r} is unknown; the nearest is {nearest!r}")
+
+
+class _OnceLoader(yaml.SafeLoader):
+    """YAML without objects, in which a key that comes twice is an error and not the last one's."""
+
+    def construct_mapping(self, node, deep=False):
+        seen: set[Hashable] = set()
+        for key, _ in node.value:
+            name = self.construct_object(key, deep=True)
+            if name in seen:
+                raise yaml.MarkedYAMLError(problem=f"key {name!r} comes twice", problem_mark=key.start_mark)
+            seen.add(name)
+        return super().construct_mapping(node, deep)

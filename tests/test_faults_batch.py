@@ -1,0 +1,32 @@
+"""Fault 64: in a batch one of N fails. The jobs do no work; what is tested is Snakemake and the summary."""
+
+from helpers import tiny_sweep
+
+from kp_helpers.sweeps import plan
+from kp_helpers.sweeps.__main__ import main
+
+
+def test_64_one_of_several_jobs_fails_and_the_next_start_does_only_that_one(
+    tmp_path, tiny_sd, tiny_threedpw, capsys
+):
+    modes = {mode: {"appended": {"mode": mode}} for mode in ("coupled", "readout")}
+    file = tiny_sweep.make(tmp_path, tiny_sd, tiny_threedpw, seeds=[0], settings=modes)
+    names = [job.name for job in plan.read(file)]
+    path = tiny_sweep.stub(tmp_path / "stub", fails="head-0-readout")
+    process = tiny_sweep.snakemake(tmp_path, "--cores", "2", path=path)
+    told, _ = process.communicate(timeout=120)
+    assert process.returncode == 1 and "head-0-readout: FileNotFoundError: no picture" in told
+    calls = (path / "calls").read_text().split()
+    assert sorted(calls) == sorted([*names, "head-0-readout", "head-0-readout"]), "tried again twice"
+    summary = ["--file", str(file), "--results", str(tmp_path / "results"), "summary"]
+    assert main(summary) == 1
+    assert capsys.readouterr().out == (
+        "tiny: 4 jobs, 3 done, 1 failed, 0 outdated, 0 missing\n"
+        "  failed   head-0-readout  FileNotFoundError: no picture\n"
+    )
+    tiny_sweep.stub(path)
+    process = tiny_sweep.snakemake(tmp_path, "--cores", "2", path=path)
+    told, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, told
+    assert (path / "calls").read_text().split()[len(calls) :] == ["head-0-readout"]
+    assert main(summary) == 0 and len(list(tmp_path.glob("results/sweeps/tiny/*-*"))) == len(names)
