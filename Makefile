@@ -50,7 +50,7 @@ sweep-slurm: $(STAMP)  ## the same as Slurm jobs; installs the extra `cluster`
 		$(BIN)/python -m kp_helpers.sweeps summary $(SWEEP) && exit $$status
 
 test: $(STAMP)  ## the tests
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(CORES) --dist loadfile
 
 test-kernels: $(STAMP)  ## the CUDA kernels in Triton's interpreter; installs the extra `cuda`, 1 GB
 	$(BIN)/python -m pip install --quiet -c requirements.lock -e ".[dev,cuda]"

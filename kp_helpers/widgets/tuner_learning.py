@@ -10,6 +10,7 @@ from kp_helpers.evaluate import Framed
 from kp_helpers.readout import Appended
 from kp_helpers.readout_cache import ReadoutCache, digest
 from kp_helpers.runs import Run
+from kp_helpers.widgets.knobs import values_of
 from kp_helpers.widgets.tuned_run import TunedRun
 from kp_helpers.widgets.watching import Sight, Watcher, hits
 
@@ -51,6 +52,10 @@ class Learner:
         parts = {"base": self.base.cpu(), "images": self.train.images.cpu()}
         parts["points"] = self.train.points(self.joint)
         return {"model": self.diffusion.fingerprint, "joint": self.joint, "learned_from": digest(parts)}
+
+    def values_of(self, run: TunedRun) -> dict:
+        """Where the knobs stand for a run."""
+        return values_of(run.settings, run.test, self.diffusion, len(self.base))
 
     def step(self, run: TunedRun) -> None:
         """One step with the run's settings as they are now, of which the run takes note."""

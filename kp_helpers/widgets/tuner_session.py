@@ -51,7 +51,7 @@ class TunerSession:
         found, damaged = self.folder.load()
         given = {} if learned is None else {0: TunedRun.given(*learned, settings.test)}
         self.history, self.current = given | found, given.get(0) or self._draft(self.values)
-        known = [self.start_values, *map(self._values_of, self.history.values())]
+        known = [self.start_values, *map(self.learner.values_of, self.history.values())]
         self.knobs = knobs(len(base), len(diffusion.scheduler.alphas_cumprod), known)
         self.message = "; ".join([*damaged, *self._interrupted()])
         self.running, self.seen = False, None
@@ -102,12 +102,9 @@ class TunerSession:
     def reset(self) -> None:
         """Knobs and tokens as at the start; the run that was shown stays in the history."""
         with self._lock:
-            self.running = False
-            self.values, self.current, self.message = (
-                dict(self.start_values),
-                self._draft(self.start_values),
-                "",
-            )
+            self.running, self.message = False, ""
+            self.values = dict(self.start_values)
+            self.current = self._draft(self.values)
         self.look()
 
     def restore(self, number: int) -> bool:
@@ -117,7 +114,7 @@ class TunerSession:
                 self.message = f"run {number} cannot be shown: a run is under way, or there is no such run"
                 return False
             run = self.current = self.history[number]
-            self.values = self._values_of(run)
+            self.values = self.learner.values_of(run)
             self.message = f"run {run.name} is shown; Resume goes on with it"
         self.look()
         return True
@@ -170,9 +167,6 @@ class TunerSession:
         """The tokens as they start, before any step, with what the knobs say."""
         settings = stage_of(values, self.settings.appended, len(self.learner.base))
         return TunedRun(0, settings, self.settings.test)
-
-    def _values_of(self, run: TunedRun) -> dict:
-        return values_of(run.settings, run.test, self.learner.diffusion, len(self.learner.base))
 
     def _interrupted(self) -> list[str]:
         open_runs = ", ".join(str(number) for number, run in self.history.items() if not run.finished)

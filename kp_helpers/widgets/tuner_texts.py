@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from html import escape
 
 from kp_helpers import intervals
-from kp_helpers.widgets.knobs import values_of
 from kp_helpers.widgets.tuned_run import TunedRun
 from kp_helpers.widgets.tuner_learning import Learner, Seen
 
@@ -69,7 +68,7 @@ def _columns(run: TunedRun, learner: Learner) -> dict[str, str]:
 
 
 def _settings(run: TunedRun, learner: Learner) -> dict[str, str]:
-    own = values_of(run.settings, run.test, learner.diffusion, len(learner.base))
+    own = learner.values_of(run)
     weights = (own[f"{name}_weight"] for name in ("localization", "equivariance", "target"))
     return {
         "weights": ":".join(f"{weight:g}" for weight in weights),
