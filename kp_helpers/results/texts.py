@@ -60,11 +60,17 @@ def _cell(text: str) -> str:
 
 
 def _protocol(runs: list[Run]) -> str:
-    """The README's results: hits, what was decided, and how they were made."""
-    own = sorted((run for run in runs if run.notebook == PROTOCOL), key=Run.rank)
-    if not own:
+    """The README's results: the protocol's run with the most joints, and the best one if that is another."""
+    best = sorted((run for run in runs if run.notebook == PROTOCOL), key=Run.rank)
+    if not best:
         return "No run yet."
-    run = own[0]
+    widest = min(best, key=lambda run: (run.data != "3DPW", -len({row[0] for row in hits(run).rows})))
+    shown = [widest] if widest is best[0] else [widest, best[0]]
+    return "\n\n".join(_hits(run) for run in shown)
+
+
+def _hits(run: Run) -> str:
+    """One run's hits, what was decided, and how they were made."""
     where = f"[`results/{run.folder}`](results/{run.folder}/metrics.json)"
     found = "; ".join(decided(run)) or "none"
     return (
