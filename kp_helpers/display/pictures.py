@@ -12,6 +12,8 @@ COLOURS = ("#e6550d", "#3182bd", "#756bb1", "#31a354", "#636363")
 """In the order in which methods are given: the one in question first."""
 TRUE = "#00e676"
 HEAT = "inferno"
+_LEGEND_COLUMN = 1.35
+"""Inches that a method's name takes in a legend."""
 RC = {
     "font.size": 9,
     "axes.titlesize": 9,
@@ -164,13 +166,14 @@ def before_after(
 
 
 def legend(figure: Figure, *axes: Axes) -> None:
-    """One legend below the whole figure, with what its axes show."""
+    """One legend below the whole figure, with what its axes show, in as many columns as have room."""
     shown = {}
     for axis in axes:
         handles, labels = axis.get_legend_handles_labels()
         shown.update(zip(labels, handles, strict=True))
     if shown:
-        place = {"loc": "outside lower left", "ncols": len(shown), "fontsize": 8, "frameon": False}
+        columns = min(len(shown), max(1, int(figure.get_figwidth() / _LEGEND_COLUMN)))
+        place = {"loc": "outside lower left", "ncols": columns, "fontsize": 8, "frameon": False}
         figure.legend(shown.values(), shown.keys(), **place)
 
 
