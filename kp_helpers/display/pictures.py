@@ -172,7 +172,7 @@ def legend(figure: Figure, *axes: Axes) -> None:
         handles, labels = axis.get_legend_handles_labels()
         shown.update(zip(labels, handles, strict=True))
     if shown:
-        columns = min(len(shown), max(1, int(figure.get_figwidth() / _LEGEND_COLUMN)))
+        columns = min(len(shown), max(1, int(figure.bbox.width / figure.dpi / _LEGEND_COLUMN)))
         place = {"loc": "outside lower left", "ncols": columns, "fontsize": 8, "frameon": False}
         figure.legend(shown.values(), shown.keys(), **place)
 
