@@ -9,10 +9,13 @@ from kp_helpers.attention import summed
 SIDES = ((4, 6), (8, 12))
 
 
-@pytest.fixture(params=[2**27, 0], ids=["weights kept", "weights made again"])
+@pytest.fixture(params=["all heads at once", "weights kept", "weights made again"])
 def way(request, monkeypatch):
-    """The two ways of the backward pass, which the number of weights decides between."""
-    monkeypatch.setattr(summed, "KEPT_WEIGHTS", request.param)
+    """The ways of one sum, which the numbers of shares and weights decide between."""
+    if request.param != "all heads at once":
+        monkeypatch.setattr(summed, "FEW", 0)
+    if request.param == "weights made again":
+        monkeypatch.setattr(summed, "KEPT_WEIGHTS", 0)
 
 
 @pytest.fixture
