@@ -6,7 +6,6 @@ runs just before the kit's modes of it.
 
 import argparse
 import json
-import platform
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
@@ -18,6 +17,7 @@ from tqdm.auto import tqdm
 
 from benchmarks import cases, measure, shapes
 from kp_helpers.files import replace_file
+from kp_helpers.results.provenance import describe_machine
 
 DEVICES = ("cpu", "cuda")
 
@@ -97,11 +97,8 @@ def _rate(device: str, precision: str) -> float | None:
 
 
 def _machine(device: str) -> str:
-    if device == "cuda":
-        return torch.cuda.get_device_name()
-    info = Path("/proc/cpuinfo")
-    names = [line.split(":")[1].strip() for line in info.read_text().splitlines() if "model name" in line]
-    return f"{len(names)} x {names[0]}" if names else platform.processor()
+    found = describe_machine(device)
+    return found["gpu"] or f"{found['cores']} x {found['processor']}"
 
 
 def _line(row: dict) -> str:

@@ -3,7 +3,7 @@
 All heads' maps of 500 tokens at 128 x 128 are a quarter of a gigabyte, for each layer and image. So the
 forward pass goes through a few rows of the map at a time and keeps only the sum over heads; the backward pass
 computes those rows again. Tokens lie last meanwhile, where softmax is fastest. Few tokens on small maps are
-kept whole instead, two to three times as fast.
+kept whole instead, which is faster.
 """
 
 from collections.abc import Iterator, Sequence

@@ -24,7 +24,7 @@ _LARGEST = 60.0
 def summed_share(
     coarse: Sequence[torch.Tensor], size: tuple[int, int], rivals: Sequence[torch.Tensor]
 ) -> torch.Tensor:
-    """`mean_shares` summed over its tokens, (B, 1, H, W), with the same arguments; many tokens take half the
+    """`mean_shares` summed over its tokens, (B, 1, H, W), with the same arguments; many tokens take less
     time.
     """
     few = sum(logits.shape[1:3].numel() for logits in coarse) * size[0] * size[1] <= FEW
