@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -10,7 +11,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from selenium import webdriver
@@ -25,6 +26,7 @@ _FLAGS = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"),
 )
+_KERNEL = ".jp-Notebook-ExecutionIndicator"
 _SETTINGS = {
     "notebook-extension/tracker": {"windowingMode": "none"},
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
@@ -77,7 +79,7 @@ class LabPage:
         self.driver = driver
         driver.get(address)
         self.wait(lambda: driver.find_elements(By.CSS_SELECTOR, ".jp-CodeCell"), 120)
-        self.wait(lambda: self.text(".jp-Notebook-ExecutionIndicator, .jp-Toolbar-kernelName"), 60)
+        self.wait(lambda: driver.find_elements(By.CSS_SELECTOR, f"{_KERNEL}[data-status='idle']"), 120)
 
     def wait(self, ready: Callable, seconds: float = 60):
         """What `ready()` returns, once that is true; an AssertionError with a screenshot otherwise."""
@@ -89,13 +91,19 @@ class LabPage:
             except StaleElementReferenceException:
                 pass  # the page drew it anew in between
             time.sleep(0.1)
-        self.screenshot("failed")
-        raise AssertionError(f"not within {seconds} s; the page is in {SCREENSHOTS / 'failed.png'}")
+        seen = self.text(".jp-InputPrompt, .jp-OutputArea-output, .jp-Dialog")
+        where = self.screenshot("failed")
+        raise AssertionError(f"not within {seconds} s; the page is in {where}, and on it: {seen[-2000:]}")
 
     def run_all(self) -> None:
-        """Run > Run All Cells; returns at once."""
-        self.click("//div[contains(@class,'lm-MenuBar-itemLabel')][text()='Run']")
-        self.click("//div[contains(@class,'lm-Menu-itemLabel')][text()='Run All Cells']")
+        """Run > Run All Cells, again where JupyterLab did not hear it; returns once the first cell has begun."""
+        for _ in range(6):
+            self.click("//div[contains(@class,'lm-MenuBar-itemLabel')][text()='Run']")
+            self.click("//div[contains(@class,'lm-Menu-itemLabel')][text()='Run All Cells']")
+            with suppress(AssertionError):
+                self.wait(lambda: re.search(r"\[(\*|\d+)\]:", self.text(".jp-InputPrompt")), 20)
+                return
+        raise AssertionError("JupyterLab ran no cell when it was asked to")
 
     def click(self, xpath: str) -> None:
         """Click on the middle of what an XPath finds first."""
