@@ -32,8 +32,8 @@ TARGET, SIZE, VIEWS, WEIGHTS = (
     "06_ablation_augmentation",
     "07_ablation_loss_weights_and_steps",
 )
-FAILED = "09_failed_approaches"
-ON_BASE = ["03_appended_embedding", TARGET, SIZE, VIEWS, WEIGHTS, "08_evaluate_3dpw", FAILED, "14_your_own_pictures"]
+FAILED, BEYOND = "09_failed_approaches", "10_beyond_the_paper"
+ON_BASE = ["03_appended_embedding", TARGET, SIZE, VIEWS, WEIGHTS, "08_evaluate_3dpw", FAILED, BEYOND, "14_your_own_pictures"]
 MORE = {  # (profile, notebook) -> the grid of an ablation, where it is not the notebook's own
     ("smoke", TARGET): "-p sigmas 0.05",
     ("smoke", SIZE): "-p ratios 0.2 -p readouts sum,best",
@@ -41,6 +41,7 @@ MORE = {  # (profile, notebook) -> the grid of an ablation, where it is not the 
     ("smoke", WEIGHTS): "-p runs 2 -p one_step_seeds 2 -p weights 0:0:1 -p step_counts 1 -p image_counts 1"
     " -p learning_rates 1.0 -p framings squash -p timesteps 300",
     ("smoke", FAILED): "-p windows 0.3 -p pictures 4",
+    ("smoke", BEYOND): "-p ideas cross-entropy",
     ("paper", FAILED): "-p map_size 0",
     ("paper", TARGET): "-p sigmas 0.02,0.03,0.05,0.075,0.1,0.15 -p map_size 0",
     ("paper", SIZE): "-p runs 0 -p ratios 0.05,0.1,0.2,0.5,1.0 -p map_size 0",
@@ -182,4 +183,4 @@ rule job:
         mem_mb=8000,
     shell:
         "{sys.executable} -m kp_helpers.sweeps --file {SWEEPS:q} job {wildcards.sweep} {wildcards.joint}"
-        " {wildcards.seed} {wildcards.setting} --cache build/cache"
+        " {wildcards.seed} {wildcards.setting} --cache build/cache --checkpoint build/checkpoints"

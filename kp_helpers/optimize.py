@@ -6,24 +6,25 @@ batch.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import torch
 
-from kp_helpers import attention, embeddings, keypoints, losses, readout
+from kp_helpers import attention, embeddings, keypoints, losses, starts
+from kp_helpers.appended import Appended
 from kp_helpers.config import AppendedStage, BaseStage, ConfigError
 from kp_helpers.diffusion import Diffusion
-from kp_helpers.heatmaps import cauchy_target, gaussian_target
-from kp_helpers.readout import Appended, combine, timestep_of
+from kp_helpers.joint_losses import OBJECTIVES as OBJECTIVES
+from kp_helpers.joint_losses import TARGETS as TARGETS
+from kp_helpers.joint_losses import Labelled
+from kp_helpers.readout import timestep_of
 from kp_helpers.readout_cache import ReadoutCache
 from kp_helpers.runs import Run, RunBatch
+from kp_helpers.training_examples import examples
 from kp_helpers.training_maps import CoupledMaps, ReadoutMaps
 from kp_helpers.training_views import ImagePairs
 
-TARGETS = {"gaussian": gaussian_target, "cauchy": cauchy_target}
-OBJECTIVES = {"mse": losses.target_loss, "cross_entropy": losses.cross_entropy_loss}
 SHARED = ("ratio", "mode", "steps", "images_per_step", "reading", "kept_precision")
 """The settings that all runs of `appended_stages` have in common."""
 
@@ -74,6 +75,7 @@ def appended_stage(
     *,
     state: dict | None = None,
     cache: str | Path | None = None,
+    others: torch.Tensor | None = None,
 ) -> Run:
     """The supervised stage of Schofield; the run's result is an `Appended`.
 
@@ -81,9 +83,11 @@ def appended_stage(
     them as (x, y) in [0,1]. The three losses are of one map, the read-out of the appended tokens' maps.
     cache: a folder in which read-out mode keeps what the U-Net says of each view, for this run and others
     that see the same; None keeps it in memory only. Coupled mode has nothing to keep there.
+    others: (n, 2), the other side's joint, NaN where it is not known; the points themselves for a joint of
+    the midline. `mirror` "examples" and `other_side_weight` need them, and all else learns nothing from them.
     """
-    batch = appended_stages(diffusion, base, [images], [points], [settings], states=[state], cache=cache)
-    return batch.runs[0]
+    given = ([images], [points], [settings])
+    return appended_stages(diffusion, base, *given, states=[state], cache=cache, others=[others]).runs[0]
 
 
 def appended_stages(
@@ -96,8 +100,9 @@ def appended_stages(
     states: Sequence[dict | None] | None = None,
     cache: str | Path | ReadoutCache | None = None,
     objectives: Sequence[Callable | None] | None = None,
+    others: Sequence[torch.Tensor | None] | None = None,
 ) -> RunBatch:
-    """`appended_stage` for several settings at once, each with its own images and points.
+    """`appended_stage` for several settings at once, each with its own images, points and others.
 
     They may differ in all but `SHARED`. Memory grows with their number. cache: also one that batches share.
     objectives: what a run learns in the place of its target loss, (the joint's map (S, S), number of the
@@ -110,16 +115,15 @@ def appended_stages(
     else:
         kept = cache if isinstance(cache, ReadoutCache) else ReadoutCache(cache, diffusion.device)
         maps_of = ReadoutMaps(diffusion, base, one.reading, kept, one.kept_precision)
-    lots = zip(images, points, settings, objectives or [None] * len(settings), strict=True)
-    labelled = [
-        _Labelled(ImagePairs(diffusion, own, one, one.pool), _targets(at, len(own), one).to(base.device), aim)
-        for own, at, one, aim in lots
-    ]
+    nothing = [None] * len(settings)
+    lots = zip(images, points, others or nothing, settings, objectives or nothing, strict=True)
+    labelled = [_labelled(diffusion, *lot) for lot in lots]
     runs = []
-    for own, state in zip(labelled, states or [None] * len(labelled), strict=True):
+    for own, state in zip(labelled, states or nothing, strict=True):
         finish = partial(_finished, own, base, maps_of)
         losses_of = partial(_appended_losses, [own], maps_of)
-        runs.append(Run(own.pairs.settings, _start(own, base), len(own.pairs), losses_of, finish, state))
+        start = starts.start(own, base, maps_of)
+        runs.append(Run(own.settings, start, len(own.examples), losses_of, finish, state))
     return RunBatch(runs, partial(_appended_losses, labelled, maps_of))
 
 
@@ -139,19 +143,6 @@ def metadata(diffusion: Diffusion, settings: BaseStage | AppendedStage) -> dict:
     }
 
 
-@dataclass(frozen=True)
-class _Labelled:
-    """What a run of the appended stage learns from: views, target maps (n, S, S), an objective of its own."""
-
-    pairs: ImagePairs
-    targets: torch.Tensor
-    objective: Callable | None
-
-    def loss(self, map: torch.Tensor, image: int) -> torch.Tensor:
-        usual = OBJECTIVES[self.pairs.settings.objective]
-        return self.objective(map, image) if self.objective else usual(map, self.targets[image])
-
-
 def _base_losses(
     pairs: Sequence[ImagePairs], maps_of: Callable, contexts: list, images: Sequence[int], step: int
 ) -> list[dict[str, torch.Tensor]]:
@@ -167,33 +158,54 @@ def _base_losses(
     return found
 
 
+def _labelled(
+    diffusion: Diffusion,
+    images: torch.Tensor,
+    points: torch.Tensor,
+    others: torch.Tensor | None,
+    settings: AppendedStage,
+    objective: Callable | None,
+) -> Labelled:
+    if objective and settings.mirror != "none":
+        raise ConfigError(
+            f"mirror is {settings.mirror!r}, expected 'none' beside an objective of the caller's images"
+        )
+    learned_from = examples(images, points, others, settings)
+    pairs = ImagePairs(diffusion, learned_from.images, settings, settings.pool)
+    return Labelled(pairs, learned_from, objective)
+
+
 def _appended_losses(
-    labelled: Sequence[_Labelled], maps_of: Callable, tokens: list, images: Sequence[int], step: int
+    labelled: Sequence[Labelled], maps_of: Callable, tokens: list, images: Sequence[int], step: int
 ) -> list[dict[str, torch.Tensor]]:
-    """The parts of each run's loss on one image."""
-    seen = maps_of([own.pairs for own in labelled], tokens, images, step)
-    return [_joint_losses(*of_run) for of_run in zip(labelled, seen, images, strict=True)]
+    """The parts of each run's loss on one image, (R,) of R restarts, each a place of the batch."""
+    places = [(run, own) for run, learned in enumerate(tokens) for own in _restarts(labelled[run], learned)]
+    runs = [run for run, _ in places]
+    pairs, shown = [labelled[run].pairs for run in runs], [images[run] for run in runs]
+    found: list[list[dict]] = [[] for _ in labelled]
+    seen = maps_of(pairs, [own for _, own in places], shown, step)
+    for run, (maps, theta) in zip(runs, seen, strict=True):
+        found[run].append(labelled[run].parts(maps, theta, images[run]))
+    return [{name: torch.stack([one[name] for one in own]) for name in own[0]} for own in found]
 
 
-def _joint_losses(own: _Labelled, seen: tuple[torch.Tensor, torch.Tensor], image: int) -> dict:
-    """The losses of the joint's map; seen: maps (2, M, S, S), plain and on the view, and that view."""
-    settings, (maps, theta) = own.pairs.settings, seen
-    best = _best(own, {image: maps}) if settings.readout == "best" else None
-    plain, moved = combine(maps, settings.readout, best)
-    return {
-        "localization": losses.localization_loss(plain[None], settings.localization_sigma * len(plain)),
-        "equivariance": losses.equivariance_loss(plain[None], moved[None], theta),
-        "target": own.loss(plain, image),
-    }
+def _restarts(own: Labelled, tokens: torch.Tensor) -> torch.Tensor:
+    """The tokens of each restart, (R, M, D), also of a single one."""
+    return tokens if own.settings.restarts > 1 else tokens[None]
 
 
 @torch.no_grad()
-def _finished(own: _Labelled, base: torch.Tensor, maps_of: Callable, tokens: torch.Tensor) -> Appended:
-    settings, best = own.pairs.settings, None
+def _finished(own: Labelled, base: torch.Tensor, maps_of: Callable, tokens: torch.Tensor) -> Appended:
+    """What the run learned: of several restarts that with the smallest target loss on the plain images."""
+    settings, best, every = own.settings, None, range(len(own.examples))
+    if settings.restarts > 1:
+        fits = [own.plain_losses(maps_of, one, every).min().item() for one in tokens]
+        tokens = tokens[fits.index(min(fits))]
     if settings.readout == "best":
-        found = {image: maps_of([own.pairs], [tokens], [image], 0)[0][0] for image in range(len(own.pairs))}
-        best = _best(own, found)
-    return Appended(base, tokens, settings.readout, best, settings.mode)
+        best = int(own.plain_losses(maps_of, tokens, every).argmin())
+    tokens, rivals = tokens.chunk(2) if own.examples.has_rivals else (tokens, None)
+    midline = own.examples.midline
+    return Appended(base, tokens, settings.readout, best, settings.mode, rivals=rivals, midline=midline)
 
 
 def _check_shared(settings: Sequence[BaseStage | AppendedStage], names: Sequence[str]) -> None:
@@ -206,43 +218,3 @@ def _check_shared(settings: Sequence[BaseStage | AppendedStage], names: Sequence
                 raise ConfigError(
                     f"settings: run {run} has {name} {found!r}, expected {first!r} as in run 0 of the batch"
                 )
-
-
-def _targets(points: torch.Tensor, images: int, settings: AppendedStage) -> torch.Tensor:
-    """The target map of every training image, (n, S, S)."""
-    points = torch.as_tensor(points, dtype=torch.float32)
-    if points.shape != (images, 2):
-        raise ValueError(
-            f"points have shape {tuple(points.shape)}, expected ({images}, 2), one joint an image"
-        )
-    outside = ~((points >= 0) & (points <= 1)).all(dim=1)
-    if outside.any():
-        image = int(outside.nonzero()[0])
-        raise ValueError(f"points: image {image} has {points[image].tolist()}, expected (x, y) in [0,1]")
-    return TARGETS[settings.target](points, settings.reading.map_size, settings.sigma)
-
-
-@torch.no_grad()
-def _best(own: _Labelled, maps: dict[int, torch.Tensor]) -> int:
-    """The token whose plain map has the smallest loss over images; maps: image -> (2, M, S, S)."""
-    tokens = range(next(iter(maps.values())).shape[1])
-    return int(torch.stack([sum(own.loss(m[0, n], i) for i, m in maps.items()) for n in tokens]).argmin())
-
-
-@torch.no_grad()
-def _start(own: _Labelled, base: torch.Tensor) -> torch.Tensor:
-    """Noise, or copies of the base tokens whose maps lie most on the targets, (M, D)."""
-    settings = own.pairs.settings
-    count = settings.appended_tokens(len(base))
-    if settings.init == "random":
-        start = embeddings.initialise(
-            count, base.shape[1], settings.seed, scale=settings.init_scale, purpose="appended"
-        )
-        return start.to(base)
-    looks = torch.zeros(len(base), device=base.device)
-    for image, target in enumerate(own.targets):
-        plain = own.pairs.latents(image, 0)[:1]
-        maps = readout.maps(own.pairs.diffusion, plain, base, settings.reading)[0]
-        looks += (maps * target).sum(dim=(-2, -1)) / maps.sum(dim=(-2, -1))
-    ranked = looks.argsort(descending=True, stable=True)
-    return base[ranked[torch.arange(count, device=base.device) % len(base)]]

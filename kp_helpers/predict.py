@@ -8,7 +8,7 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from kp_helpers import diffusion as diffusion_module
-from kp_helpers import embeddings, evaluate, readout
+from kp_helpers import embeddings, evaluate, metrics, readout
 from kp_helpers.config import Protocol, Reading, TestTime
 from kp_helpers.data import ImageFolder, KeypointSample, write_coco, write_table
 from kp_helpers.data.sample import Point
@@ -31,15 +31,21 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def predict(
-    diffusion: Diffusion, embedding: Path, samples: Sequence[KeypointSample], views: int, protocol: Protocol
+    diffusion: Diffusion,
+    embedding: Path,
+    samples: Sequence[KeypointSample],
+    views: int,
+    protocol: Protocol,
+    mirror: bool = False,
 ) -> list[dict[str, Point]]:
     """Of each sample its keypoints, name -> (x, y) in pixels of the frame.
 
     embedding: a file of notebook 03, with the one joint that its tokens were appended for, or of notebook 02,
     with `keypoint_0` and so on. The noise level, layers and map size are those it was learned with. views: 1
     reads the plain picture, more average that many random views of it. protocol: its framing is used.
+    mirror: as in `TestTime`; a ValueError where nothing was learned for the other side.
     """
-    names, points_of = _reader(diffusion, embedding, views)
+    names, points_of = _reader(diffusion, embedding, views, mirror)
     found = []
     for sample in tqdm(samples, desc="pictures", unit="picture"):
         framed = evaluate.framed([sample], diffusion.image_size, protocol)
@@ -49,15 +55,16 @@ def predict(
     return found
 
 
-def _reader(diffusion: Diffusion, path: Path, views: int) -> tuple[list[str], Callable]:
+def _reader(diffusion: Diffusion, path: Path, views: int, mirror: bool) -> tuple[list[str], Callable]:
     """Names of the keypoints of a saved embedding, and the function images (1, 3, S, S) -> (1, K, 2)."""
     width, fingerprint = diffusion.context_width, diffusion.fingerprint
     tensors, about = embeddings.load(path, fingerprint=fingerprint, width=width)
     learned = about["settings"]
     reading = Reading(**{**learned["reading"], "timestep": about["timestep"], "layers": about["layers"]})
-    settings = TestTime(views=views, reading=reading)
+    settings = TestTime(views=views, mirror=mirror, reading=reading)
     if "appended" in tensors:
         how = {"readout": learned["readout"], "mode": learned["mode"], "best": about.get("best")}
+        how |= {"rivals": tensors.get("rivals"), "midline": metrics.mirrored(about["joint"]) is None}
         appended = Appended(tensors["base"], tensors["appended"], **how)
         return [about["joint"]], lambda images: readout.read_keypoints(
             readout.read_appended(diffusion, appended, images, settings)[:, None], settings
@@ -81,7 +88,7 @@ def _run(options) -> None:
     samples = ImageFolder(options.images, options.labels, skip_damaged=options.skip_damaged)
     diffusion = diffusion_module.load(options.model, options.device)
     protocol = Protocol(framing=options.framing, jitter=0.0)
-    points = predict(diffusion, options.embedding, samples, options.views, protocol)
+    points = predict(diffusion, options.embedding, samples, options.views, protocol, options.mirror)
     WRITERS[options.out.suffix](options.out, samples, points, options.images)
     left_out = ", ".join(f"{count} {reason}" for reason, count in samples.left_out.items() if count)
     print(f"{options.out}: {len(samples)} pictures" + (f"; left out: {left_out}" if left_out else ""))
@@ -95,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", default="figures", help="folder or hub id it was learned on (figures)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or mps (cpu)")
     parser.add_argument("--views", type=int, default=1, help="random views to average, 1: the picture (1)")
+    parser.add_argument("--mirror", action="store_true", help="average with the mirrored picture's maps")
     parser.add_argument("--framing", choices=FRAMINGS, default="letterbox", help="what is seen (letterbox)")
     parser.add_argument("--labels", type=Path, help="COCO .json or .csv with the people's boxes, for person")
     parser.add_argument(

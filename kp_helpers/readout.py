@@ -2,56 +2,19 @@
 points.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
 
-from kp_helpers import attention, geometry, heatmaps, keypoints, randomness
+from kp_helpers import attention, geometry, heatmaps, keypoints, looks, randomness
+from kp_helpers.appended import Appended
 from kp_helpers.config import Augmentation, BaseStage, Reading, TestTime
 from kp_helpers.diffusion import Diffusion
-from kp_helpers.embeddings import append
+from kp_helpers.looks import MapsOf, timestep_of
 
 IDENTITY = torch.tensor([[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])
 SELECTION_IMAGES = 100
-MODES = ("coupled", "readout")
-PIXELS_AT_ONCE = 2**19
-"""Of the views that pass the model as one batch at test time: two of 512 x 512. It bounds memory."""
-
-
-@dataclass(frozen=True)
-class Appended:
-    """What the appended stage learned for one joint.
-
-    base: (N, D), frozen. tokens: (M, D), learned. readout: "sum", "mean" or "best" of the tokens' maps; best:
-    the token of "best", else None. mode: "coupled" or "readout", whether `tokens` condition the U-Net too.
-    """
-
-    base: torch.Tensor
-    tokens: torch.Tensor
-    readout: str = "sum"
-    best: int | None = None
-    mode: str = "coupled"
-
-    def __post_init__(self):
-        if self.mode not in MODES:
-            raise ValueError(f"mode is {self.mode!r}, expected one of {', '.join(MODES)}")
-
-    @property
-    def context(self) -> torch.Tensor:
-        """[e_base ; e_app], (N + M, D)."""
-        return append(self.base, self.tokens)
-
-    @property
-    def conditioning(self) -> torch.Tensor:
-        """What conditions the U-Net: the whole context in coupled mode, the base alone in read-out mode."""
-        return self.context if self.mode == "coupled" else self.base
-
-
-def timestep_of(diffusion: Diffusion, reading: Reading) -> int:
-    """The noise level that the settings name, or the model's own."""
-    return diffusion.default_timestep if reading.timestep is None else reading.timestep
 
 
 def maps(
@@ -89,7 +52,7 @@ def combine(maps: torch.Tensor, readout: str, best: int | None = None) -> torch.
     """One map from the maps of the appended tokens: (B, M, S, S) -> (B, S, S).
 
     "sum" is a share of the softmax and so in [0,1] like the target; "mean" the same over M; "best" one
-    token's.
+    token's. "spatial" maps come as one that stands for all tokens (`attention.spatial_maps`).
     """
     if readout == "best":
         return maps[:, best]
@@ -126,11 +89,13 @@ def read_maps(
 
     images: (B, 3, H, W) in [0,1]. One view reads the plain image, several are averaged (StableKeypoints).
     """
+    if settings.mirror:
+        raise ValueError("mirror is True, expected False: these tokens have none for the other side")
     return over_views(
         diffusion,
         images,
         settings,
-        lambda latents: maps(diffusion, latents, context, settings.reading, tokens),
+        lambda latents, reading, _: maps(diffusion, latents, context, reading, tokens),
     )
 
 
@@ -138,7 +103,7 @@ def read_appended(
     diffusion: Diffusion, appended: Appended, images: torch.Tensor, settings: TestTime
 ) -> torch.Tensor:
     """Test-time maps of a joint, (B, S, S) with S = settings.read_size; images (B, 3, H, W) in [0,1]."""
-    return over_views(diffusion, images, settings, _joint_maps(diffusion, appended, settings.reading))[:, 0]
+    return over_views(diffusion, images, settings, _joint_maps(diffusion, appended))[:, 0]
 
 
 def appended_views(
@@ -147,18 +112,16 @@ def appended_views(
     """What `read_appended` averages: of each image the joint's maps in its views (V, 1, S, S), each as its
     view shows it, and the views (V, 2, 3).
     """
-    return _views(diffusion, images, settings, _joint_maps(diffusion, appended, settings.reading))
+    return _views(diffusion, images, settings, _joint_maps(diffusion, appended))
 
 
-def _joint_maps(
-    diffusion: Diffusion, appended: Appended, reading: Reading
-) -> Callable[[torch.Tensor], torch.Tensor]:
-    """The joint's map (B, 1, S, S) of noised latents (B, C, h, w), S = map_size."""
+def _joint_maps(diffusion: Diffusion, appended: Appended) -> MapsOf:
+    """The joint's map (B, 1, S, S)."""
     conditioning = appended.conditioning
 
-    def joint_maps(latents: torch.Tensor) -> torch.Tensor:
+    def joint_maps(latents: torch.Tensor, reading: Reading, mirrored: bool) -> torch.Tensor:
         asked = queries(diffusion, latents, conditioning, reading)
-        return joint_map(diffusion, appended, asked, reading)[:, None]
+        return joint_map(diffusion, appended.mirrored if mirrored else appended, asked, reading)[:, None]
 
     return joint_maps
 
@@ -181,8 +144,11 @@ def joint_map(
     diffusion: Diffusion, appended: Appended, asked: list[attention.Query], reading: Reading
 ) -> torch.Tensor:
     """The joint's map (B, S, S), S = map_size, from queries under `appended.conditioning`."""
+    if appended.readout == "spatial":
+        return attention.spatial_maps(diffusion.unet, asked, appended.tokens, size=reading.map_size)[:, 0]
     first = len(appended.base)
-    tokens = [first + appended.best] if appended.readout == "best" else slice(first, None)
+    last = first + len(appended.tokens)
+    tokens = [first + appended.best] if appended.readout == "best" else slice(first, last)
     found = attention.maps_from_queries(
         diffusion.unet, asked, appended.context, size=reading.map_size, tokens=tokens
     )
@@ -200,32 +166,29 @@ def read_keypoints(maps: torch.Tensor, settings: TestTime) -> torch.Tensor:
 
 @torch.no_grad()
 def over_views(
-    diffusion: Diffusion,
-    images: torch.Tensor,
-    settings: TestTime,
-    maps_of: Callable[[torch.Tensor], torch.Tensor],
+    diffusion: Diffusion, images: torch.Tensor, settings: TestTime, maps_of: MapsOf
 ) -> torch.Tensor:
-    """`maps_of(noised latents)` for every view of every image, averaged over views, (B, T, S, S)."""
+    """`maps_of` for every view of every image, averaged over views, (B, T, S, S) with S = read_size.
+
+    A view's maps are the mean over its looks (`looks.look`).
+    """
     each = _views(diffusion, images, settings, maps_of)
     return torch.stack([heatmaps.average_views(own, thetas.to(own)) for own, thetas in each])
 
 
 @torch.no_grad()
 def _views(
-    diffusion: Diffusion,
-    images: torch.Tensor,
-    settings: TestTime,
-    maps_of: Callable[[torch.Tensor], torch.Tensor],
+    diffusion: Diffusion, images: torch.Tensor, settings: TestTime, maps_of: MapsOf
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Of each image in turn `maps_of(noised latents)` for every view, (V, T, S, S), and the views."""
+    """Of each image in turn the maps of every view, (V, T, S, S), and the views."""
     every = [(image, view) for image in range(len(images)) for view in range(settings.views)]
     thetas = torch.cat([view_of_test(settings, *one) for one in every])
-    at_once = max(1, PIXELS_AT_ONCE // images[0, 0].numel())
+    at_once = looks.at_once(images)
     coarse = []
     for first in range(0, len(every), at_once):
         part = slice(first, first + at_once)
         shown = geometry.warp(images[[image for image, _ in every[part]]], thetas[part])
-        coarse.append(maps_of(noised_views(diffusion, shown, every[part], settings)))
+        coarse.append(looks.look(diffusion, shown, every[part], settings, maps_of))
     size = (settings.read_size, settings.read_size)
     for own, theta in zip(torch.cat(coarse).split(settings.views), thetas.split(settings.views), strict=True):
         yield F.interpolate(own, size=size, mode="bilinear", align_corners=False), theta
@@ -242,7 +205,4 @@ def noised_views(
     diffusion: Diffusion, shown: torch.Tensor, which: Sequence[tuple[int, int]], settings: TestTime
 ) -> torch.Tensor:
     """Noised latents of some views at once; `which` (image, view) each of them is says what its noise is."""
-    latents = diffusion.encode_image(shown)
-    generators = [randomness.generator(settings.seed, "test noise", view, image) for image, view in which]
-    noise = [torch.randn(latents[:1].shape, generator=own) for own in generators]
-    return diffusion.add_noise(latents, timestep_of(diffusion, settings.reading), noise=torch.cat(noise))
+    return looks.noised(diffusion, diffusion.encode_image(shown), which, settings.seed, settings.reading)

@@ -17,7 +17,8 @@ from kp_helpers import randomness
 from kp_helpers.config import AppendedStage, BaseStage
 
 LossesOf = Callable[[list[torch.Tensor], Sequence[int], int], list[dict[str, torch.Tensor]]]
-"""(a context of each run, an image of each, step) -> the parts of each run's loss by name."""
+"""(a context of each run, an image of each, step) -> the parts of each run's loss by name, scalars or (R,) of
+R restarts: gradients are of their sum, records of their mean."""
 
 
 class OptimisationError(RuntimeError):
@@ -169,10 +170,10 @@ def _advanced(runs: list[Run], losses_of: LossesOf) -> list[StepRecord]:
         run.optimizer.zero_grad()
     for images in _own_share(list(zip(*(run._images_of_step() for run in runs), strict=True))):
         found = losses_of([run.context for run in runs], images, step)
-        sum(run._weighted(parts) / count for run, parts in zip(runs, found, strict=True)).backward()
+        sum((run._weighted(parts) / count).sum() for run, parts in zip(runs, found, strict=True)).backward()
         for total, parts in zip(totals, found, strict=True):
             for name, part in parts.items():
-                total[name] = total.get(name, 0.0) + float(part.detach()) / count
+                total[name] = total.get(name, 0.0) + float(part.detach().mean()) / count
     if distributed.is_initialized():
         _add_up(runs, totals)
     losses = [run._weighted(total) for run, total in zip(runs, totals, strict=True)]

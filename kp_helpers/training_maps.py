@@ -2,11 +2,11 @@
 
 Both modes are called with a run's `ImagePairs`, its tokens (M, D), an image of it for each run, and the step;
 they return for each run its maps (2, M, S, S), on the plain image and on the view of the step, and that view,
-theta (1, 2, 3). Read-out mode sums the maps to (2, 1, S, S) for a run that reads their sum. No run sees
-another's tokens: each is a place of the batch with a context of its own.
+theta (1, 2, 3). Read-out mode sums the maps to (2, 1, S, S) for a run that reads no more than their sum. No
+run sees another's tokens: each is a place of the batch with a context of its own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import cached_property
 
 import torch
@@ -34,16 +34,22 @@ class CoupledMaps:
         self, pairs: Sequence[ImagePairs], tokens: Sequence[torch.Tensor], images: Sequence[int], step: int
     ) -> Maps:
         views = [own.view(step) for own in pairs]
-        latents = torch.cat([own.latents(*at) for own, *at in zip(pairs, images, views, strict=True)])
-        contexts = tokens if self.base is None else [embeddings.append(self.base, own) for own in tokens]
-        maps = readout.maps(
-            pairs[0].diffusion,
-            latents,
-            _twice(contexts),
-            pairs[0].settings.reading,
-            tokens=slice(-len(tokens[0]), None),
-        )
-        return _by_run(maps.unflatten(0, (-1, 2)).unbind(), pairs, images, views)
+
+        def maps_of(kind: tuple[int, int], runs: list[int]) -> torch.Tensor:
+            groups, count = kind
+            latents = torch.cat([pairs[n].latents(images[n], views[n]) for n in runs])
+            own = [tokens[n] for n in runs]
+            contexts = own if self.base is None else [embeddings.append(self.base, one) for one in own]
+            diffusion, reading = pairs[0].diffusion, pairs[0].settings.reading
+            if groups:
+                asked = readout.queries(diffusion, latents, _twice(contexts), reading)
+                given = {"size": reading.map_size, "groups": groups}
+                return attention.spatial_maps(diffusion.unet, asked, _twice(own), **given)
+            return readout.maps(diffusion, latents, _twice(contexts), reading, tokens=slice(-count, None))
+
+        kinds = [(_groups(own, of, self.base), len(of)) for own, of in zip(pairs, tokens, strict=True)]
+        found = _by_kind(kinds, maps_of)
+        return _with_views(found, pairs, images, views)
 
 
 class ReadoutMaps:
@@ -62,18 +68,25 @@ class ReadoutMaps:
         self, pairs: Sequence[ImagePairs], tokens: Sequence[torch.Tensor], images: Sequence[int], step: int
     ) -> Maps:
         views = [own.view(step) for own in pairs]
-        kept = [self._kept(own, *at).to(torch.float32) for own, *at in zip(pairs, images, views, strict=True)]
-        maps: dict[int, torch.Tensor] = {}
-        for summed in (True, False):  # each run by its own way, whatever runs are beside it
-            runs = [n for n, own in enumerate(pairs) if (own.settings.readout == "sum") == summed]
-            if runs:
-                found = self._maps([kept[n] for n in runs], [tokens[n] for n in runs], summed)
-                maps |= zip(runs, found.unflatten(0, (-1, 2)), strict=True)
-        return _by_run([maps[n] for n in range(len(pairs))], pairs, images, views)
+        shown = list(zip(pairs, images, views, strict=True))
+        asked = {one: self._kept(*one).to(torch.float32) for one in dict.fromkeys(shown)}
+        kept = [asked[one] for one in shown]
+        of_runs = zip(pairs, tokens, strict=True)
+        kinds = [(_sums(own), _groups(own, of, self.base), len(of)) for own, of in of_runs]
 
-    def _maps(self, kept: list[ReadoutView], tokens: list[torch.Tensor], summed: bool) -> torch.Tensor:
-        """The maps of some runs, (2 R, M, S, S), or their sums (2 R, 1, S, S)."""
+        def maps_of(kind: tuple[bool, int, int], runs: list[int]) -> torch.Tensor:
+            return self._maps([kept[n] for n in runs], [tokens[n] for n in runs], *kind[:2])
+
+        return _with_views(_by_kind(kinds, maps_of), pairs, images, views)
+
+    def _maps(
+        self, kept: list[ReadoutView], tokens: list[torch.Tensor], summed: bool, groups: int
+    ) -> torch.Tensor:
+        """The maps of some runs, (2 R, M, S, S), their sums (2 R, 1, S, S), or spatial maps by group."""
         asked = [_joined_queries(layer) for layer in zip(*(one.queries for one in kept), strict=True)]
+        if groups:
+            given = {"size": self.reading.map_size, "groups": groups}
+            return attention.spatial_maps(self.diffusion.unet, asked, _twice(tokens), **given)
         rivals = [torch.cat(layer) for layer in zip(*(one.rivals for one in kept), strict=True)]
         maps_of = attention.summed_map if summed else attention.maps_from_queries
         return maps_of(self.diffusion.unet, asked, _twice(tokens), rivals=rivals, size=self.reading.map_size)
@@ -130,7 +143,31 @@ def _joined_queries(layer: Sequence[Query]) -> Query:
     return Query(layer[0].layer, torch.cat([query.values for query in layer]))
 
 
-def _by_run(
+def _sums(pairs: ImagePairs) -> bool:
+    """Whether a run needs no more than the sum of all its tokens' maps."""
+    return pairs.settings.readout == "sum" and pairs.settings.mirror != "rivals"
+
+
+def _groups(pairs: ImagePairs, tokens: torch.Tensor, base: torch.Tensor | None) -> int:
+    """How many spatial maps a run reads, one of each side; 0 where it reads shares of tokens."""
+    if base is None or pairs.settings.readout != "spatial":
+        return 0
+    return len(tokens) // pairs.settings.appended_tokens(len(base))
+
+
+def _by_kind(kinds: Sequence[Hashable], maps_of: Callable) -> list[torch.Tensor]:
+    """The maps (2, T, S, S) of each run; runs of one kind, whatever others are beside them, are one batch.
+
+    maps_of: (kind, numbers of its runs) -> (2 R, T, S, S).
+    """
+    found: dict[int, torch.Tensor] = {}
+    for kind in dict.fromkeys(kinds):
+        runs = [n for n, own in enumerate(kinds) if own == kind]
+        found |= zip(runs, maps_of(kind, runs).unflatten(0, (-1, 2)), strict=True)
+    return [found[n] for n in range(len(kinds))]
+
+
+def _with_views(
     maps: Sequence[torch.Tensor], pairs: Sequence[ImagePairs], images: Sequence[int], views: list[int]
 ) -> Maps:
     thetas = [own.theta(*at).to(maps[0].device) for own, *at in zip(pairs, images, views, strict=True)]

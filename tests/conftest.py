@@ -23,11 +23,11 @@ def tiny_sd(tiny_sd_folder):
 
 @pytest.fixture(scope="session")
 def tiny_threedpw(tmp_path_factory) -> Path:
-    """A folder of 3DPW's layout, three short sequences in each of train and test; not to be written to."""
+    """A folder of 3DPW's layout, three short sequences in each split; not to be written to."""
     from helpers import threedpw_folder
 
     root = tmp_path_factory.mktemp("data") / "tiny_3dpw"
-    for split in ("train", "test"):
+    for split in ("train", "validation", "test"):
         for number in range(3):
             content = threedpw_folder.sequence_content(f"{split}_{number:02d}")
             threedpw_folder.write_sequence(root, split, content)

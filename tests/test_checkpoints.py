@@ -36,22 +36,30 @@ def test_a_batch_goes_on_to_what_it_would_have_learned(at, tmp_path):
         assert found.state()["optimizer"].keys() == {"step", "exp_avg", "exp_avg_sq"}
 
 
-def test_the_two_newest_are_kept_and_a_finished_run_is_not_learned_again(tmp_path):
-    kept = Checkpoints(tmp_path / "kept", TWO, {}, every=5)
-    first, records = kept.finish(partial(plain_runs.batch, TWO))
-    names = sorted(path.name for path in kept.folder.iterdir())
-    assert names == ["step_000010.safetensors", "step_000012.safetensors"]
+def test_the_two_newest_are_kept_and_of_a_finished_run_the_last_which_is_not_learned_again(tmp_path):
+    kept = Checkpoints(tmp_path / "kept", TWO, {}, every=0)
+    seen = []
+
+    def watch(batch):
+        for rows in batch:
+            yield rows
+            seen.append(sorted(int(path.stem[5:]) for path in kept.folder.glob("step_*")))
+
+    first, records = kept.finish(partial(plain_runs.batch, TWO), watch)
+    assert seen[:3] == [[1], [1, 2], [2, 3]] and seen[10] == [10, 11]
+    assert [path.name for path in kept.folder.iterdir()] == ["step_000012.safetensors"]
     again, same = Checkpoints(kept.folder, TWO, {}).finish(partial(plain_runs.batch, TWO, spoilt_at=11))
     assert same == records and torch.equal(again.results[1], first.results[1])
-    kept.clear()
+    checkpoints.clear(tmp_path)
     assert not kept.folder.exists()
 
 
 def test_without_a_folder_nothing_is_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    kept = checkpoints.of_batch(None, None, TWO)
-    _, records = kept.finish(partial(plain_runs.batch, TWO))
-    kept.clear()
+    _, records = checkpoints.finish(
+        None, lambda _, settings, **given: plain_runs.batch(settings, **given), None, TWO
+    )
+    checkpoints.clear(None)
     assert len(records) == 12 and not list(tmp_path.iterdir())
 
 
@@ -66,6 +74,49 @@ def test_another_number_of_threads_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 77)
     with pytest.warns(UserWarning, match=r"made with threads \d+, expected 77 now; .* equal up to rounding"):
         Checkpoints(tmp_path, TWO, {}).finish(partial(plain_runs.batch, TWO))
+
+
+def test_a_file_is_written_after_some_seconds_and_later_where_it_takes_long(tmp_path, monkeypatch):
+    """A second a step: after 2 s, a file that takes 0.095 s, and the next not before 9.5 s more."""
+    clock, steps = {"now": 0.0}, []
+
+    def replace(path, write):
+        clock["now"] += 0.095
+        steps.append(int(path.stem[5:]))
+
+    def watch(batch):
+        for rows in batch:
+            clock["now"] += 1
+            yield rows
+
+    monkeypatch.setattr(checkpoints, "replace_file", replace)
+    monkeypatch.setattr(checkpoints.time, "monotonic", lambda: clock["now"])
+    settings = [one.replace(steps=15) for one in TWO]
+    Checkpoints(tmp_path, settings, {}).finish(partial(plain_runs.batch, settings), watch)
+    assert steps == [2, 12, 15]
+
+
+def test_what_is_finished_is_read_and_not_learned_until_its_folder_is_cleared(tiny_sd, tmp_path):
+    images, learned = torch.rand(2, 3, 8, 8), []
+
+    def stages(diffusion, pictures, settings, *, states=None, others=None):
+        learned.append(states)
+        return plain_runs.batch(settings, states=states)
+
+    def finish(*pictures, **more):
+        batch, records = checkpoints.finish(tmp_path / "kept", stages, tiny_sd, list(pictures), TWO, **more)
+        return [one.tolist() for one in batch.results], records, len(list((tmp_path / "kept").iterdir()))
+
+    first = finish(images)
+    assert finish(images.clone()) == first and first[2] == 1
+    assert learned[0] is None and [state["step"] for state in learned[1]] == [12, 12]
+    for number, more in enumerate(
+        [{"others": [images, None]}, {"others": [None, images]}, {"about": {"a": 1}}]
+    ):
+        assert finish(images, **more)[2] == number + 2
+    assert learned[2:] == [None] * 3, "other tensors and facts lead to other folders"
+    checkpoints.clear(tmp_path / "kept")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_is_named_by_all_that_a_run_follows_from(tiny_sd, tmp_path, monkeypatch):

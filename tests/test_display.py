@@ -52,6 +52,8 @@ FIGURES = {
     "losses": lambda: display.losses(RECORDS),
     "curves": lambda: display.curves(SWEPT, "steps", log=True, marked=10, y="hits, %"),
     "ranges": lambda: display.ranges(SWEPT, marked="b", title="t"),
+    "grouped": lambda: display.grouped(SWEPT.assign(method="m"), "steps", goal=50, title="t"),
+    "matrices": lambda: display.matrices({"a": np.eye(3), "b": -np.eye(3)}, ["x", "y", "z"]),
     "histogram": lambda: display.histogram({"a": [0.01, 0.1, 0.1], "b": [0.2, 1.0]}, x="error"),
     "simplex": lambda: display.simplex({"1:1:5": ((1, 1, 5), 20.0), "0:0:1": ((0, 0, 1), 5.0)}, "abc"),
     "directions": lambda: display.directions(CURVE),
@@ -92,6 +94,21 @@ def test_weights_stand_on_the_triangle_by_their_ratios():
     axis = display.simplex(values, ("x", "y", "z")).axes[0]
     expected = [(0.5, 0.435), (0.5, 0.435), (1.0, 0.0)]
     assert np.allclose(axis.collections[0].get_offsets(), expected)
+
+
+def test_methods_stand_side_by_side_for_each_value():
+    rows = pd.DataFrame(
+        [
+            {"joint": joint, "method": method, "value": value, "low": value - 5, "high": value + 5}
+            for joint, numbers in (("left_foot", (20.0, 40.0)), ("head", (60.0, 80.0)))
+            for method, value in zip(("tokens", "ridge"), numbers, strict=True)
+        ]
+    )
+    axis = display.grouped(rows, "joint", goal=75).axes[0]
+    dots = [part.get_offsets() for part in axis.collections if len(part.get_offsets()) == 2]
+    assert [own[:, 0].tolist() for own in dots] == [[20.0, 60.0], [40.0, 80.0]]
+    assert np.allclose([own[:, 1] for own in dots], [[-0.32, 0.68], [0.32, 1.32]])
+    assert [text.get_text() for text in axis.get_yticklabels()] == ["left foot", "head"]
 
 
 def test_a_curve_without_an_interval_has_no_band():

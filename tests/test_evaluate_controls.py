@@ -113,8 +113,8 @@ def test_a_shared_pass_reads_what_each_method_reads_alone(shown, base, tiny_sd, 
         assert torch.allclose(found[name].float(), readout.read_keypoints(maps, own.test), atol=1e-4), name
     known = controls.from_labels(tiny_sd, base, train, "head", own.test)
 
-    def like(latents: torch.Tensor) -> torch.Tensor:
-        asked = readout.queries(tiny_sd, latents, base, own.test.reading)
+    def like(latents: torch.Tensor, reading, _: bool) -> torch.Tensor:
+        asked = readout.queries(tiny_sd, latents, base, reading)
         return controls.similarity(asked, known.feature, 64)[:, None]
 
     tokens = readout.read_maps(tiny_sd, base, held_out.images, own.test, [known.token])
@@ -122,6 +122,19 @@ def test_a_shared_pass_reads_what_each_method_reads_alone(shown, base, tiny_sd, 
     for name, maps in ((evaluate.BASE, tokens), (evaluate.NEAREST, features)):
         points = readout.read_keypoints(maps, own.test)[:, 0]
         assert torch.allclose(found[name].float(), points, atol=1e-4), name
+
+
+def test_controls_without_another_side_read_no_mirror_image(shown, base, tiny_sd):
+    (train, held_out), own = shown, settings("readout", mirror=True)
+    appended = readout.Appended(base, base[:2] + 1, mode="readout", rivals=base[2:4] - 1)
+    found = evaluate.compare(tiny_sd, appended, train, held_out, "head", own)
+    plain = evaluate.compare(tiny_sd, appended, train, held_out, "head", settings("readout"))
+    pairs = list(zip(found, plain, strict=True))
+    assert all(one == other for one, other in pairs if one.method in (evaluate.BASE, evaluate.NEAREST))
+    maps = readout.read_appended(tiny_sd, appended, held_out.images, own.test)
+    expected = held_out.in_frames(readout.read_keypoints(maps, own.test))
+    points = [one.point for one in found if one.method == evaluate.appended_name(own.appended)]
+    assert torch.allclose(torch.tensor(points), torch.tensor(expected), atol=0.5)
 
 
 @pytest.mark.parametrize(("mode", "passes"), [("readout", 1), ("coupled", 3)])

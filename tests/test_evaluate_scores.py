@@ -10,6 +10,7 @@ from scipy.stats import t
 from kp_helpers import evaluate
 from kp_helpers.data import KeypointSample
 from kp_helpers.evaluate import Found
+from kp_helpers.geometry import Square
 from kp_helpers.results import Metric
 
 SKELETON = {
@@ -83,6 +84,27 @@ def test_every_measure_by_hand():
     assert found["in a meaningful direction"].threshold == "5/32"
     for one in found.values():
         Metric(**one.metric())
+
+
+def test_hits_by_the_square_and_on_the_other_side_by_hand():
+    """A square of 300 pixels has a tolerance of 15: on the joint, at 16 pixels, on the other side, and at the
+    joint where both lie within the tolerance.
+    """
+    x, y = sample(0).joints["left_foot"]
+    square = Square(x - 100, y - 120, 300.0, 300.0)
+    places = [((x + 40, y), (x + 14, y)), ((x + 40, y), (x + 16, y)), ((x + 40, y), (x + 39, y))]
+    places += [((x + 10, y), (x + 4, y)), ((x + 10, y), (x + 6, y))]
+    found = [
+        Found(sample(n, skeleton={"right_foot": other}), "left_foot", at, "m", n, square)
+        for n, (other, at) in enumerate(places)
+    ]
+    rows = evaluate.score(found)
+    assert list(rows["within_square"]) == [1, 0, 0, 1, 1]
+    assert list(rows["other_side"]) == [0, 0, 1, 0, 1], "nearer to the other side's, and within the tolerance"
+    alone = evaluate.score([Found(sample(0, skeleton={}), "left_foot", (x, y), "m", 0, square)])
+    assert alone["within_square"].item() == 1 and alone["other_side"].isna().item()
+    unknown = evaluate.score([Found(sample(0), "left_foot", (x, y), "m")])
+    assert unknown[["within_square", "other_side"]].isna().all(axis=None), "nobody knows the square"
 
 
 def test_spread_and_interval_by_hand():

@@ -42,7 +42,7 @@ def as_undisturbed(told: dict, last: dict) -> bool:
 
 
 def kept_in(folder: Path, **more) -> Checkpoints:
-    return Checkpoints(folder, [plain_runs.SETTINGS], ABOUT, every=3, **more)
+    return Checkpoints(folder, [plain_runs.SETTINGS], ABOUT, every=0, **more)
 
 
 def contents(folder: Path) -> dict:
@@ -70,22 +70,22 @@ def test_49_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(told):
     killed, last = told["while writing"]
     assert killed["status"] == 137
     assert [name for name in told["left"] if name.startswith(".step_000006")], "half a file was there"
-    assert last["resumed"] == 4 and as_undisturbed(told, last)
+    assert last["resumed"] == 5 and as_undisturbed(told, last)
 
 
 @pytest.fixture
 def half_way(tmp_path) -> Path:
-    """A folder with the checkpoints of steps 3 and 6 of a run that ended at step 8 as with a full disk."""
+    """A folder with the checkpoints of steps 5 and 6 of a run that ended there as with a full disk."""
 
     def stopping(batch):
         for rows in batch:
             yield rows
-            if batch.step == 8:
+            if batch.step == 6:
                 raise CheckpointError("stopped by the test")
 
     with pytest.raises(CheckpointError, match="stopped by the test"):
         kept_in(tmp_path / "kept").finish(plain_runs.batch, stopping)
-    assert steps_in(tmp_path / "kept") == [3, 6]
+    assert steps_in(tmp_path / "kept") == [5, 6]
     return tmp_path / "kept"
 
 
@@ -110,7 +110,7 @@ def test_50_a_damaged_newest_checkpoint_is_told_and_the_one_before_used(damage, 
     with pytest.warns(UserWarning, match=r"step_000006.safetensors: damaged \(.*the one before it is used"):
         batch, records = kept.finish(plain_runs.batch)
     expected, every = Checkpoints(None, [plain_runs.SETTINGS], {}).finish(plain_runs.batch)
-    assert kept.resumed == 3 and records == every
+    assert kept.resumed == 5 and records == every
     assert torch.equal(batch.results[0], expected.results[0])
 
 
@@ -150,7 +150,7 @@ def test_53_a_full_disk_at_a_checkpoint_leaves_the_ones_before(size, half_way):
             yield from batch
 
     with pytest.raises(
-        CheckpointError, match=r"step_000009.safetensors: cannot be written \(File too large\)"
+        CheckpointError, match=r"step_000007.safetensors: cannot be written \(File too large\)"
     ):
         kept_in(half_way).finish(plain_runs.batch, watch)
     assert contents(half_way) == before, "the same files, and no temporary one"

@@ -11,15 +11,22 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 LAYERS = (
-    {"config", "geometry", "files", "randomness", "stop_signals"},
+    {"config", "geometry", "files", "randomness", "stop_signals", "processes"},
     {"heatmaps", "keypoints", "losses", "metrics", "intervals", "regress", "crops"},
     {"model_folder", "diffusion", "attention", "embeddings", "data", "vision"},
     {
+        "appended",
+        "looks",
         "readout",
         "readout_cache",
         "training_views",
         "training_maps",
+        "training_examples",
+        "joint_losses",
+        "closed_form",
+        "starts",
         "runs",
+        "checkpoint_file",
         "checkpoints",
         "optimize",
         "evaluate",

@@ -45,13 +45,17 @@ EXPECTED = {
         "left_elbow, appended, coupled mode",
         {"runs", "runs_within", "training_images", "directions", "points", "misses"},
     ),
+    "10_beyond_the_paper": (
+        "left_foot, best preset",
+        {"ideas", "joints", "learning_curve", "other_side", "embeddings"},
+    ),
     "14_your_own_pictures": ("right_foot, appended: mean error", {"labels", "found"}),
     "09_failed_approaches": (
         "left_foot, appended, coupled mode, a, as published",
         {"crops", "hits", "points", "hills", "pull"},
     ),
 }
-ABLATIONS = (("04", "07"), ("05", "06", "09"))
+ABLATIONS = (("04", "07", "10"), ("05", "06", "09"))
 """Which of them run one after the other."""
 GRIDS: dict[str, dict] = {
     "04_ablation_target": {"sigmas": "0.05"},
@@ -64,6 +68,8 @@ GRIDS: dict[str, dict] = {
     "09_failed_approaches": {"windows": "0.3", "pictures": 3},
 }
 """Ablations over a few variants."""
+TWO_IDEAS = {"ideas": "cross-entropy, start from base tokens", "joints": "left_foot,neck"}
+BEYOND: dict[str, dict] = {"10_beyond_the_paper": TWO_IDEAS}
 
 pytestmark = pytest.mark.slow
 
@@ -84,7 +90,8 @@ def results(tmp_path_factory, tiny_sd_folder, tiny_threedpw) -> Path:
     second = {"00_figures_world": foreign, "01_attention_extraction": foreign}
     own = {"00_figures_world": {"data": root / "world", "pictures": 2, "samples": 2}}
     jobs = [(root, first), (root, second), (root / "own", own)]
-    grids = [{name: {**on_base, **GRIDS[name]} for name in GRIDS if name[:2] in pair} for pair in ABLATIONS]
+    every = GRIDS | BEYOND
+    grids = [{name: {**on_base, **every[name]} for name in every if name[:2] in pair} for pair in ABLATIONS]
     seeing = tmp_path_factory.mktemp("vision")
     grids[1]["09_failed_approaches"] |= {
         "clip": tiny_vision.make_clip(seeing / "clip"),
@@ -171,6 +178,20 @@ def test_the_protocol_has_a_verdict_on_every_finding(results):
     assert {text.replace("than 5", "than 2") for text in asked} <= named, "what the page looks for"
     misses = list(csv.DictReader((out / "misses.csv").open()))
     assert {row["method"] for row in misses if row["train_images"] == "2"} > {CHANCE, *CONTROLS}
+
+
+def test_the_goals_are_asked_of_every_joint_and_of_the_claims(results):
+    out = results / "10_beyond_the_paper" / "smoke"
+    rows = list(csv.DictReader((out / "verdicts.csv").open()))
+    known = {text for claim in CLAIMS if claim.notebook == "10_beyond_the_paper" for text in claim.texts}
+    asked = {row["claim"] for row in rows}
+    assert asked <= known and {row["verdict"] for row in rows} <= {HOLDS, FAILS, OPEN}
+    assert "neck: a ridge fit with the same labels is not better" in asked
+    assert not any("twelve" in text for text in asked), "of two joints nobody can say it"
+    ideas = {row["idea"] for row in csv.DictReader((out / "ideas.csv").open())}
+    assert ideas == {"cross-entropy", "start from base tokens"}
+    methods = {row["method"] for row in csv.DictReader((out / "joints.csv").open())}
+    assert methods >= {"best preset", "paper", "nearest neighbour", "ridge, 2 labels", "mean position"}
 
 
 def test_the_papers_numbers_are_marked_as_theirs(results):

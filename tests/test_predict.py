@@ -64,6 +64,26 @@ def test_a_joint_is_found_where_its_own_map_has_its_maximum(
         assert [float(row["x"]), float(row["y"])] == pytest.approx(pixels, abs=1e-6)
 
 
+def test_rivals_are_saved_and_compete_and_read_the_mirror_image(
+    saved, pictures, tmp_path, tiny_sd, tiny_sd_folder
+):
+    base, tokens, path, _ = saved
+    own = AppendedStage(mode="readout", mirror="rivals", reading=READING)
+    joint = readout.Appended(base, tokens[:1], mode="readout", rivals=tokens[1:])
+    about = {**optimize.metadata(tiny_sd, own), "joint": "left_foot"}
+    file = embeddings.save(tmp_path / "rivals.safetensors", joint.tensors(), about)
+    for mirror in (False, True):
+        out = tmp_path / f"{mirror}.csv"
+        assert _run(file, pictures, out, tiny_sd_folder, *(["--mirror"] if mirror else [])) == 0
+        for row in csv.DictReader(out.open()):
+            settings = TestTime(mirror=mirror, reading=READING)
+            image = read_image(pictures / row["image"])[None]
+            maps = readout.read_appended(tiny_sd, joint, image, settings)
+            expected = 128 * readout.read_keypoints(maps, settings)[0]
+            assert [float(row["x"]), float(row["y"])] == pytest.approx(expected.tolist(), abs=1e-3)
+    assert _run(path, pictures, tmp_path / "no.csv", tiny_sd_folder, "--mirror") == 1
+
+
 def test_selected_tokens_go_out_as_coco(saved, pictures, tmp_path, tiny_sd_folder):
     out = tmp_path / "out.json"
     assert _run(saved[3], pictures, out, tiny_sd_folder, "--views", "2") == 0

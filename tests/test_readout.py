@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from kp_helpers import attention, embeddings, heatmaps, keypoints, randomness, readout
+from kp_helpers import attention, embeddings, heatmaps, keypoints, looks, randomness, readout
 from kp_helpers.config import BaseStage, Reading, TestTime
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.readout import Appended
@@ -63,7 +63,7 @@ def test_views_at_once_are_views_one_by_one(tiny_sd, images, context, monkeypatc
     expected = readout.read_maps(tiny_sd, context, images, settings, [3, 7])
     passes, encode = [], Diffusion.encode_image
     monkeypatch.setattr(Diffusion, "encode_image", lambda m, x: passes.append(len(x)) or encode(m, x))
-    monkeypatch.setattr(readout, "PIXELS_AT_ONCE", at_once)
+    monkeypatch.setattr(looks, "PIXELS_AT_ONCE", at_once)
     found = readout.read_maps(tiny_sd, context, images, settings, [3, 7])
     assert torch.allclose(found, expected, atol=1e-6)
     assert passes == ([1] * 9 if at_once == 1 else [4, 4, 1])
@@ -92,11 +92,6 @@ def test_the_map_of_a_joint(tiny_sd, images, context, mode, how, best):
     joint = {"sum": maps.sum(0), "mean": maps.mean(0), "best": maps[1]}[how]
     expected = F.interpolate(joint[None, None], size=(64, 64), mode="bilinear", align_corners=False)
     assert found.shape == (1, 64, 64) and torch.allclose(found, expected[0], atol=1e-5)
-
-
-def test_another_mode_is_refused(context):
-    with pytest.raises(ValueError, match="mode is 'full', expected one of coupled, readout"):
-        Appended(context[:9], context[9:], mode="full")
 
 
 def test_points_are_the_maximum_or_the_average_round_it():

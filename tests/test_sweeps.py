@@ -192,6 +192,19 @@ def test_a_job_that_fails_says_why_until_it_succeeds(file, tmp_path, capsys, mon
     assert [path.name for path in (tmp_path / "sweeps" / "tiny").iterdir()] == [job.name]
 
 
+def test_a_job_goes_on_from_what_it_learned_and_leaves_no_checkpoint(done, file, tmp_path, monkeypatch):
+    job = plan.find(plan.read(file), "tiny", "head", 1, "coupled")[0]
+    with monkeypatch.context() as changed, pytest.raises(ZeroDivisionError):
+        changed.setattr(evaluate, "score", lambda found: 1 / 0)
+        run_job(job, tmp_path, checkpoint=tmp_path / "kept")
+    files = list((tmp_path / "kept" / job.folder).glob("*/*"))
+    assert [path.name for path in files] == ["step_000003.safetensors"] * 2, "of each run the last"
+    monkeypatch.setattr("kp_helpers.runs._advance", lambda *given: pytest.fail("a step was done again"))
+    run_job(job, tmp_path, checkpoint=tmp_path / "kept")
+    assert tiny_sweep.contents(tmp_path)[job.name] == tiny_sweep.contents(done)[job.name]
+    assert not (tmp_path / "kept" / job.folder).exists()
+
+
 def test_a_job_is_done_once_at_a_time_and_clears_what_a_killed_one_left(file, tmp_path):
     job = plan.find(plan.read(file), "tiny", "head", 1, "coupled")[0]
     own = tmp_path / "sweeps" / "tiny"

@@ -8,7 +8,14 @@ layer is never run.
 """
 
 from kp_helpers.attention.layers import AttentionError, cross_attention_layers, readout_layers
-from kp_helpers.attention.maps import attention_maps, logits, maps_from_queries, rival_sums, summed_map
+from kp_helpers.attention.maps import (
+    attention_maps,
+    logits,
+    maps_from_queries,
+    rival_sums,
+    spatial_maps,
+    summed_map,
+)
 from kp_helpers.attention.unet_pass import PRECISIONS, Query, queries
 
 __all__ = [
@@ -22,5 +29,6 @@ __all__ = [
     "queries",
     "readout_layers",
     "rival_sums",
+    "spatial_maps",
     "summed_map",
 ]

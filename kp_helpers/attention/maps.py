@@ -66,6 +66,21 @@ def summed_map(
         return summed_share(coarse, (size, size) if isinstance(size, int) else size, rivals)
 
 
+def spatial_maps(
+    unet, asked: list[Query], context, *, size: int | tuple[int, int] = 128, groups: int = 1
+) -> torch.Tensor:
+    """Softmax over *pixels* of the mean logit, (B, groups, size, size); each map sums to 1.
+
+    The mean goes over heads, layers and the tokens of a group: the context (N, D), or (B, N, D), is that many
+    groups of N / groups tokens, one behind the other. No token competes with another, so what the base says
+    of a pixel takes nothing away. The mean logit is linear in the tokens.
+    """
+    context = batched(context, asked[0].values, unet)
+    means = [_coarse_logits(unet, query, context).mean(dim=1).unflatten(1, (groups, -1)) for query in asked]
+    logits = torch.stack([upsample(one.mean(dim=2), size) for one in means]).mean(dim=0)
+    return logits.flatten(-2).softmax(dim=-1).view_as(logits)
+
+
 @torch.no_grad()
 def rival_sums(unet, asked: list[Query], context, *, size: int | tuple[int, int] = 128) -> list[torch.Tensor]:
     """log sum_n exp(logits) of a frozen context at each pixel of the map, per layer (B, heads, size, size).

@@ -4,7 +4,17 @@ Every figure is closed as it is returned: the last line of a cell shows it once,
 it. Images are (3, H, W) in [0,1], maps (H, W), points (x, y) in [0,1].
 """
 
-from kp_helpers.display.charts import curves, directions, histogram, losses, ranges, runs, simplex
+from kp_helpers.display.charts import (
+    curves,
+    directions,
+    grouped,
+    histogram,
+    losses,
+    matrices,
+    ranges,
+    runs,
+    simplex,
+)
 from kp_helpers.display.pictures import (
     COLOURS,
     HEAT,
@@ -32,6 +42,7 @@ __all__ = [
     "data_name",
     "directions",
     "grid",
+    "grouped",
     "heat",
     "heat_maps",
     "histogram",
@@ -39,6 +50,7 @@ __all__ = [
     "legend",
     "losses",
     "mark",
+    "matrices",
     "metrics_table",
     "numbered",
     "picture",

@@ -116,6 +116,48 @@ def ranges(rows: pd.DataFrame, *, marked: str = "", title: str = "", x: str = "h
     return figure
 
 
+def grouped(
+    rows: pd.DataFrame, by: str, *, goal: float | None = None, title: str = "", x: str = "hits, %"
+) -> Figure:
+    """Methods side by side for each value of a column, one below the other, each a dot with its interval.
+
+    rows: method, value, low, high and the column `by`, in the order in which they are shown. goal: a dashed
+    line there.
+    """
+    places = {value: place for place, value in enumerate(rows[by].unique())}
+    methods = rows.groupby("method", sort=False)
+    figure, (axis,) = _charts(1, (6.4, 0.8 + 0.16 * len(places) * (len(methods) + 1)), title)
+    offsets = np.linspace(-0.32, 0.32, len(methods)) if len(methods) > 1 else [0.0]
+    for offset, colour, (method, own) in zip(offsets, COLOURS, methods, strict=False):
+        at = own[by].map(places) + offset
+        axis.hlines(at, own["low"], own["high"], color=colour, linewidth=1.4, alpha=0.55)
+        axis.scatter(own["value"], at, color=colour, s=20, zorder=3, label=method)
+    if goal is not None:
+        axis.axvline(goal, color="#444444", linewidth=0.8, linestyle="--")
+    axis.set_yticks(range(len(places)), [str(value).replace("_", " ") for value in places])
+    axis.set(xlim=(-2, 102))
+    axis.invert_yaxis()
+    axis.set_xlabel(x, fontsize=8)
+    legend(figure, axis)
+    return figure
+
+
+def matrices(panels: Mapping[str, object], names: Sequence[str], *, title: str = "") -> Figure:
+    """Square tables of numbers from -1 to 1 side by side, each with its numbers in it.
+
+    panels: name -> (n, n). names: of the n rows and columns.
+    """
+    side = 0.9 + 0.42 * len(names)
+    figure, axes = _charts(len(panels), (side, side), title, sharey=True)
+    for axis, (name, values) in zip(axes, panels.items(), strict=True):
+        options = {"cmap": "RdBu_r", "vmin": -1, "vmax": 1, "annot": True, "fmt": ".2f", "cbar": False}
+        sns.heatmap(np.asarray(values), ax=axis, square=True, annot_kws={"size": 6.5}, **options)
+        axis.set_xticks(np.arange(len(names)) + 0.5, names, rotation=90, fontsize=7)
+        axis.set_yticks(np.arange(len(names)) + 0.5, names, rotation=0, fontsize=7)
+        axis.set_title(name, fontsize=9)
+    return figure
+
+
 def histogram(groups: Mapping[str, object], *, bins: int = 40, title: str = "", x: str = "") -> Figure:
     """Shares of values in bins that are even on a logarithmic axis, one chart a group; values above 0."""
     figure, axes = _charts(len(groups), (3.4, 2.4), title, sharey=True)

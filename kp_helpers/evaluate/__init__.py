@@ -2,7 +2,8 @@
 
 `report` has every measure, `directions` the curve over the half-angle, `surroundings` what misses sit on, and
 `differences` one method against others. An ablation is a `sweep` over `Variant`s, with `against` and `over`.
-`judged`, `near_zero` and `clustered` give verdicts on claims.
+`judged`, `near_zero`, `clustered` and `reached` give verdicts on claims. `references` is what features hold
+without tokens, `gains` and `greedy` choose among ideas, and `by_body_view` tells where sides are confused.
 """
 
 from kp_helpers.evaluate.ablation import (
@@ -18,7 +19,14 @@ from kp_helpers.evaluate.ablation import (
     verdict,
     verdict_of_share,
 )
+from kp_helpers.evaluate.body_views import BODY_VIEWS, body_view, by_body_view
 from kp_helpers.evaluate.clustering import clustering, hits_of_runs
+from kp_helpers.evaluate.compared_embeddings import (
+    average,
+    map_correlations,
+    side_by_side,
+    token_cosines,
+)
 from kp_helpers.evaluate.controls import (
     BASE,
     CHANCE,
@@ -32,6 +40,10 @@ from kp_helpers.evaluate.controls import (
 )
 from kp_helpers.evaluate.designs import Design, designs
 from kp_helpers.evaluate.findings import clustered, near_zero
+from kp_helpers.evaluate.goals import reached
+from kp_helpers.evaluate.ideas import GOAL, Idea, candidates, combined, gains, greedy, over_joints
+from kp_helpers.evaluate.measures import ALL
+from kp_helpers.evaluate.pictured import pictured
 from kp_helpers.evaluate.protocol import (
     Found,
     Framed,
@@ -47,6 +59,7 @@ from kp_helpers.evaluate.protocol import (
     of_run,
     unlabelled,
 )
+from kp_helpers.evaluate.references import references, ridge_name
 from kp_helpers.evaluate.scores import (
     MEASURES,
     PAPER,
@@ -64,10 +77,13 @@ from kp_helpers.evaluate.tables import beside_paper, table
 from kp_helpers.evaluate.views import VOTE_RADIUS, WAYS, by_views, humps, vote
 
 __all__ = [
+    "ALL",
     "BASE",
+    "BODY_VIEWS",
     "CHANCE",
     "CONTROLS",
     "FAILS",
+    "GOAL",
     "HOLDS",
     "MARGIN",
     "MEAN",
@@ -82,14 +98,20 @@ __all__ = [
     "Design",
     "Found",
     "Framed",
+    "Idea",
     "Measured",
     "Variant",
     "against",
     "appended_name",
+    "average",
     "beside_paper",
+    "body_view",
+    "by_body_view",
     "by_views",
+    "candidates",
     "clustered",
     "clustering",
+    "combined",
     "compare",
     "data_set",
     "designs",
@@ -98,6 +120,8 @@ __all__ = [
     "draw_run",
     "drawn",
     "framed",
+    "gains",
+    "greedy",
     "hits_of_runs",
     "humps",
     "in_squares",
@@ -107,18 +131,26 @@ __all__ = [
     "load_base",
     "locate",
     "located",
+    "map_correlations",
     "mean_position",
     "measured_variants",
     "near_zero",
     "of_run",
     "over",
+    "over_joints",
+    "pictured",
     "random_points",
+    "reached",
+    "references",
     "report",
+    "ridge_name",
     "score",
+    "side_by_side",
     "summarise",
     "surroundings",
     "sweep",
     "table",
+    "token_cosines",
     "unlabelled",
     "variants_table",
     "verdict",

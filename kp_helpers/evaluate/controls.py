@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from kp_helpers import attention, optimize, randomness, readout
 from kp_helpers.attention import Query
-from kp_helpers.config import AppendedStage, Profile, TestTime
+from kp_helpers.config import AppendedStage, Profile, Reading, TestTime
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.evaluate.protocol import Found, Framed, appended_name, located, of_run
 from kp_helpers.readout import Appended
@@ -46,15 +46,18 @@ def compare(
 ) -> list[Found]:
     """The joint on the test images by the appended tokens and by the `CONTROLS`.
 
-    All that read a test image see it in the same views under the same noise.
+    All that read a test image see it in the same views under the same noise. Controls that know nothing of
+    the other side read no mirror image.
     """
     start = untrained(diffusion, appended.base, train, joint, settings.appended, run)
     known = from_labels(diffusion, appended.base, train, joint, settings.test)
     readers = _readers(diffusion, appended, replace(start, base=appended.base), known, settings)
+    sharing: dict[tuple[int, bool], list[_Reader]] = {}
+    for reader in readers:
+        sharing.setdefault((id(reader.context), reader.mirrors and settings.test.mirror), []).append(reader)
     points: dict[str, torch.Tensor] = {}
-    for context in {id(reader.context): reader.context for reader in readers}.values():
-        sharing = [reader for reader in readers if reader.context is context]
-        points |= _read(diffusion, sharing, test.images, settings.test)
+    for (_, mirror), own in sharing.items():
+        points |= _read(diffusion, own, test.images, settings.test.replace(mirror=mirror))
     found = [
         one for reader in readers for one in located(test, points[reader.method], joint, reader.method, run)
     ]
@@ -67,8 +70,9 @@ def untrained(
     """The control "random embedding": the noise from which the appended stage of a run starts, of the same
     size and read in the same way.
     """
-    own = of_run(settings, run).replace(init="random")
-    stage = optimize.appended_stage(diffusion, base, train.images, train.points(joint), own)
+    own = of_run(settings, run).replace(init="random", restarts=1)
+    given, others = (train.images, train.points(joint)), train.others(joint)
+    stage = optimize.appended_stage(diffusion, base, *given, own, others=others)
     return stage.finish(stage.context.detach().clone())
 
 
@@ -118,11 +122,16 @@ def random_points(test: Framed, joint: str, run: int, seed: int) -> list[Found]:
 
 @dataclass(frozen=True)
 class _Reader:
-    """A method that reads queries under a context (N, D). map_of: queries of B images -> (B, S, S)."""
+    """A method that reads queries under a context (N, D).
+
+    map_of: (queries of B images, whether they are mirrored) -> (B, S, S). mirrors: whether mirrored ones can
+    be read.
+    """
 
     method: str
     context: torch.Tensor
-    map_of: Callable[[list[Query]], torch.Tensor]
+    map_of: Callable[[list[Query], bool], torch.Tensor]
+    mirrors: bool = False
 
 
 def _readers(
@@ -131,19 +140,21 @@ def _readers(
     """The methods that look at test images, in the order of their results."""
     reading, base = settings.test.reading, appended.base
 
-    def token_map(asked: list[Query]) -> torch.Tensor:
+    def token_map(asked: list[Query], _: bool) -> torch.Tensor:
         return attention.maps_from_queries(
             diffusion.unet, asked, base, size=reading.map_size, tokens=[known.token]
         )[:, 0]
 
-    def joint_map(one: Appended) -> Callable[[list[Query]], torch.Tensor]:
-        return lambda asked: readout.joint_map(diffusion, one, asked, reading)
+    def joint_map(one: Appended) -> Callable[[list[Query], bool], torch.Tensor]:
+        return lambda asked, mirrored: readout.joint_map(
+            diffusion, one.mirrored if mirrored else one, asked, reading
+        )
 
     return [
-        _Reader(appended_name(settings.appended), appended.conditioning, joint_map(appended)),
-        _Reader(RANDOM, start.conditioning, joint_map(start)),
+        _Reader(appended_name(settings.appended), appended.conditioning, joint_map(appended), mirrors=True),
+        _Reader(RANDOM, start.conditioning, joint_map(start), mirrors=True),
         _Reader(BASE, base, token_map),
-        _Reader(NEAREST, base, lambda asked: similarity(asked, known.feature, reading.map_size)),
+        _Reader(NEAREST, base, lambda asked, _: similarity(asked, known.feature, reading.map_size)),
     ]
 
 
@@ -152,9 +163,9 @@ def _read(
 ) -> dict[str, torch.Tensor]:
     """Points (n, 2) in [0,1] by method, for methods that have their context in common."""
 
-    def maps_of(latents: torch.Tensor) -> torch.Tensor:
-        asked = readout.queries(diffusion, latents, readers[0].context, settings.reading)
-        return torch.stack([reader.map_of(asked) for reader in readers], dim=1)
+    def maps_of(latents: torch.Tensor, reading: Reading, mirrored: bool) -> torch.Tensor:
+        asked = readout.queries(diffusion, latents, readers[0].context, reading)
+        return torch.stack([reader.map_of(asked, mirrored) for reader in readers], dim=1)
 
     points = readout.read_keypoints(readout.over_views(diffusion, images, settings, maps_of), settings)
     return {reader.method: points[:, number] for number, reader in enumerate(readers)}

@@ -16,6 +16,7 @@ _FRAME, _BOX = "the frame's long side", "the longer side of the person's box"
 _TORSO = "the torso, left shoulder to right hip"
 _HEAD = "0.6 of the diagonal of the head's box"
 _AREA = "0.53 of the area of the person's box"
+_SQUARE, SQUARE_SHARE = "the square that the model sees", 1 / 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +43,7 @@ ALL: Mapping[str, Measure] = {
     "in_direction": Measure(name="in a meaningful direction", normaliser=_FRAME),
     "within": Measure(name="within 1/48 of the frame", threshold="1/48", normaliser=_FRAME),
     "within_pixels": Measure(name=f"within {_PIXELS} pixels of the frame", threshold=f"{_PIXELS} px"),
+    "within_square": Measure(name="within 1/20 of the square", threshold="1/20", normaliser=_SQUARE),
     **_pck("box", "the box", _BOX),
     **_pck("torso", "the torso", _TORSO),
     "pckh": Measure(name="PCKh@0.5", threshold="0.5", normaliser=_HEAD),
@@ -56,6 +58,7 @@ ALL: Mapping[str, Measure] = {
     "mirror": Measure(
         name="misses that hit the other side", threshold="1/48", normaliser=_FRAME, of_misses=True
     ),
+    "other_side": Measure(name="on the other side's joint", threshold="1/20", normaliser=_SQUARE),
     "error": Measure(name="mean error", normaliser=_FRAME, bounded=False),
     "box_error": Measure(name="mean error over the box", normaliser=_BOX, bounded=False),
     "torso_error": Measure(name="mean error over the torso", normaliser=_TORSO, bounded=False),
@@ -67,7 +70,8 @@ def values(found: Found, half_angle: float = 45.0) -> dict[str, float]:
     """Columns of `ALL` for a prediction of a visible joint: hits are 0 or 1, the others fractions.
 
     A column is absent where the data set does not know what it needs: the limb, the other side, the torso,
-    the head, or a box with an area. ValueError where the prediction or the joint is not finite.
+    the head, the square that the model was shown, or a box with an area. ValueError where the prediction or
+    the joint is not finite.
     """
     sample, point = found.sample, found.point
     true, size = sample.joints[found.joint], sample.frame_size
@@ -85,7 +89,7 @@ def values(found: Found, half_angle: float = 45.0) -> dict[str, float]:
     other = known(sample, metrics.mirrored(found.joint))
     if other:
         numbers["mirror"] = metrics.within(point, other[0], size)
-    numbers |= _over_box(found) | _over_torso_and_head(found)
+    numbers |= _in_square(found, other) | _over_box(found) | _over_torso_and_head(found)
     return {column: float(number) for column, number in numbers.items()}
 
 
@@ -105,6 +109,21 @@ def known(sample: KeypointSample, *joints: str | None) -> list[Point]:
     """Where the data set has these joints, in pixels of the frame; empty if it does not know all of them."""
     places = [{**sample.joints, **sample.skeleton}.get(joint, (np.nan, np.nan)) for joint in joints]
     return places if np.isfinite(places).all() else []
+
+
+def _in_square(found: Found, other: list[Point]) -> dict[str, float]:
+    """Hits by a share of the square, and whether a prediction is on the other side's joint instead: within
+    that share of it, and nearer to it than to its own.
+    """
+    if found.square is None:
+        return {}
+    places = [found.point, found.sample.joints[found.joint], *other]
+    point, *joints = found.square.to_square(places).numpy()
+    distances = [metrics.distance(point, joint) for joint in joints]
+    numbers = {"within_square": distances[0] <= SQUARE_SHARE}
+    if other:
+        numbers["other_side"] = distances[1] <= SQUARE_SHARE and distances[1] < distances[0]
+    return numbers
 
 
 def _over_box(found: Found) -> dict[str, float]:

@@ -11,12 +11,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from kp_helpers import embeddings, optimize, randomness, readout
+from kp_helpers import checkpoints, embeddings, metrics, optimize, randomness, readout
 from kp_helpers.config import AppendedStage, Protocol, TestTime
 from kp_helpers.data import DataError, KeypointSample, ThreeDPW, draw
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.geometry import Square, frame_square
 from kp_helpers.readout import Appended
+
+UNSEEN = (float("nan"), float("nan"))
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,21 @@ class Framed:
         pairs = zip(self.samples, self.squares, strict=True)
         return torch.stack([square.to_square(sample.joints[joint]) for sample, square in pairs]).float()
 
+    def others(self, joint: str) -> torch.Tensor:
+        """Where the other side's joint is, (n, 2) as (x, y) in [0,1] of the square; NaN where that is not
+        known or seen. A joint of the midline is its own.
+        """
+        other = metrics.mirrored(joint)
+        if other is None:
+            return self.points(joint)
+        places = [
+            {**one.skeleton, **one.joints}.get(other, UNSEEN) if one.visible.get(other, True) else UNSEEN
+            for one in self.samples
+        ]
+        pairs = zip(places, self.squares, strict=True)
+        points = torch.stack([square.to_square(place) for place, square in pairs]).float()
+        return points.where(((points >= 0) & (points <= 1)).all(dim=1, keepdim=True), torch.nan)
+
     def in_frames(self, points: torch.Tensor) -> list[tuple[float, float]]:
         """Points (n, 2) in [0,1] of the squares as (x, y) in pixels of the frames."""
         pairs = zip(self.squares, points.double().cpu(), strict=True)
@@ -42,13 +59,17 @@ class Framed:
 
 @dataclass(frozen=True)
 class Found:
-    """One predicted point, (x, y) in pixels of the sample's frame, by a method in a run."""
+    """One predicted point, (x, y) in pixels of the sample's frame, by a method in a run.
+
+    square: the part of the frame that the model was shown, None where it is not known.
+    """
 
     sample: KeypointSample
     joint: str
     point: tuple[float, float]
     method: str
     run: int = 0
+    square: Square | None = None
 
     def prediction(self) -> dict:
         """The fields of `results.Prediction`."""
@@ -140,16 +161,17 @@ def learn(
     settings: AppendedStage,
     run: int,
     cache: Path | None = None,
+    checkpoint: Path | None = None,
 ) -> Appended:
     """The appended embedding of one run; its random numbers follow from the seed and the run.
 
-    cache: as for `optimize.appended_stage`.
+    cache: as for `optimize.appended_stage`. checkpoint: the folder `root` of
+    `checkpoints.finish`.
     """
-    own, points = of_run(settings, run), train.points(joint)
-    stage = optimize.appended_stage(diffusion, base, train.images, points, own, cache=cache)
-    for _ in stage:
-        pass
-    return stage.result
+    given = (base, [train.images], [train.points(joint)], [of_run(settings, run)])
+    more = {"cache": cache, "others": [train.others(joint)]}
+    batch, _ = checkpoints.finish(checkpoint, optimize.appended_stages, diffusion, *given, **more)
+    return batch.results[0]
 
 
 def locate(
@@ -169,8 +191,8 @@ def locate(
 
 def located(test: Framed, points: torch.Tensor, joint: str, method: str, run: int) -> list[Found]:
     """Predicted points (n, 2) in [0,1] of the test images as a method's predictions in their frames."""
-    pairs = zip(test.samples, test.in_frames(points), strict=True)
-    return [Found(sample, joint, point, method, run) for sample, point in pairs]
+    pairs = zip(test.samples, test.in_frames(points), test.squares, strict=True)
+    return [Found(sample, joint, point, method, run, square) for sample, point, square in pairs]
 
 
 def in_squares(found: Sequence[Found], test: Framed) -> dict[str, torch.Tensor]:

@@ -3,14 +3,15 @@
 A variant's name is the `method` of its predictions, so `score` and all that follows take them as they are.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from kp_helpers import optimize, readout
+from kp_helpers import checkpoints, optimize, readout
 from kp_helpers.config import AppendedStage, Profile, Protocol
 from kp_helpers.data import DataError, KeypointSample
 from kp_helpers.diffusion import Diffusion
@@ -54,6 +55,7 @@ def sweep(
     run: int,
     *,
     cache: Path | None = None,
+    checkpoint: Path | None = None,
     at_once: int = 8,
 ) -> list[Found]:
     """One run of every variant, and the control "mean position" of the first variant's labels.
@@ -61,13 +63,15 @@ def sweep(
     base: (N, D). sets: training and test samples, of which all variants with the same numbers of images see
     the same, under the same noise and views. at_once: how many variants that fit into one batch are learned
     side by side; memory grows with it. cache: a folder as for `optimize.appended_stage`; without one what
-    read-out mode keeps is shared by the variants of this run.
+    read-out mode keeps is shared by the variants of this run. checkpoint: the folder `root` of
+    `checkpoints.finish`.
     """
     own = [variant.settings(settings) for variant in variants]
     shown = _shown(sets, diffusion.image_size, joint, run, [one.protocol for one in own])
     trains = [train for train, _ in shown]
-    kept = ReadoutCache(cache, diffusion.device)
-    learned = _learned(diffusion, base, trains, joint, [of_run(o.appended, run) for o in own], kept, at_once)
+    given, kept = (optimize.appended_stages, diffusion, base), ReadoutCache(cache, diffusion.device)
+    finish = partial(checkpoints.finish, checkpoint, *given, cache=kept)
+    learned = _learned(finish, trains, joint, [of_run(o.appended, run) for o in own], at_once)
     found = []
     for variant, one, (_, test), appended in zip(variants, own, shown, learned, strict=True):
         maps = readout.read_appended(diffusion, appended, test.images, one.test)
@@ -100,15 +104,16 @@ def drawn(
 
 
 def _learned(
-    diffusion: Diffusion,
-    base: torch.Tensor,
+    finish: Callable,
     trains: Sequence[Framed],
     joint: str,
     settings: Sequence[AppendedStage],
-    cache: ReadoutCache,
     at_once: int,
 ) -> list[Appended]:
-    """The embedding of each setting; those that can be are optimised as one batch."""
+    """The embedding of each setting; those that can be are optimised as one batch.
+
+    finish(images, points, settings, others=...): learns a batch to its end.
+    """
     groups: dict[tuple, list[int]] = {}
     for number, one in enumerate(settings):
         groups.setdefault(tuple(getattr(one, name) for name in optimize.SHARED), []).append(number)
@@ -119,9 +124,7 @@ def _learned(
             images = [trains[n].images for n in part]
             points = [trains[n].points(joint) for n in part]
             own = [settings[n] for n in part]
-            batch = optimize.appended_stages(diffusion, base, images, points, own, cache=cache)
-            for _ in batch:
-                pass
+            batch, _ = finish(images, points, own, others=[trains[n].others(joint) for n in part])
             learned |= zip(part, batch.results, strict=True)
     return [learned[number] for number in range(len(settings))]
 

@@ -51,7 +51,7 @@ def _job(jobs: list[plan.Job], options: argparse.Namespace) -> int:
     job = plan.find(jobs, options.sweep, options.joint, options.seed, options.setting)[0]
     failed = summary.failure_file(job, options.results)
     try:
-        path = run_job(job, options.results, options.cache)
+        path = run_job(job, options.results, options.cache, options.checkpoint)
     except _FAILURES as error:
         write_file(failed, f"{_sentence(error)}\n")
         print(f"{job.name}: {_sentence(error)}", file=sys.stderr)
@@ -88,6 +88,8 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--cache", type=Path, help="folder of what read-out mode keeps")
         command.set_defaults(do=do)
     commands.choices["job"].add_argument("setting")
+    kept = "folder in which what is learned is kept on its way, so that a killed job goes on"
+    commands.choices["job"].add_argument("--checkpoint", type=Path, help=kept)
     commands.choices["cache"].add_argument("made", type=Path, help="a file that is written last")
     commands.choices["cache"].set_defaults(cache=Path("build/cache"))
     return parser

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from kp_helpers import diffusion, evaluate, randomness
+from kp_helpers import checkpoints, diffusion, evaluate, randomness
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.files import held
 from kp_helpers.readout_cache import ReadoutCache
@@ -19,19 +19,22 @@ from kp_helpers.training_maps import ReadoutMaps
 from kp_helpers.training_views import ImagePairs
 
 
-def run_job(job: Job, results: Path, cache: Path | None = None) -> Path:
+def run_job(job: Job, results: Path, cache: Path | None = None, checkpoint: Path | None = None) -> Path:
     """Learn and test every run of a job and write its result folder, which is returned; one that exists is
     replaced as the last act.
 
-    cache: the folder in which read-out mode keeps what the U-Net says of a view. Raises HeldError where
-    another process does the same job; what one that was killed left behind is removed.
+    cache: the folder in which read-out mode keeps what the U-Net says of a view. checkpoint: a folder in
+    which what is learned is kept on its way, until the result is there. Raises HeldError where another
+    process does the same job; what one that was killed left of a result is removed.
     """
-    place = results / job.folder
+    place, kept = results / job.folder, checkpoint / job.folder if checkpoint else None
     with held(place.with_name(f".{job.name}.lock")):
         for left in place.parent.glob(f".{job.name}.*"):
             if left.is_dir():
                 shutil.rmtree(left)
-        return _run(job, results, cache)
+        path = _run(job, results, cache, kept)
+        checkpoints.clear(kept)
+    return path
 
 
 def build_cache(jobs: Sequence[Job], cache: Path, made: Path) -> int:
@@ -50,13 +53,13 @@ def build_cache(jobs: Sequence[Job], cache: Path, made: Path) -> int:
     return count
 
 
-def _run(job: Job, results: Path, cache: Path | None) -> Path:
+def _run(job: Job, results: Path, cache: Path | None, kept: Path | None) -> Path:
     started = time.monotonic()
     given, found = _loaded(job), []
     for run in range(job.settings.protocol.runs):
-        variant = [evaluate.Variant(job.setting)]
-        model, base, sets = given.model, given.base, given.sets
-        found += evaluate.sweep(model, base, sets, job.joint, job.settings, variant, run, cache=cache)
+        own = (given.model, given.base, given.sets, job.joint, job.settings)
+        variants = [evaluate.Variant(job.setting)]
+        found += evaluate.sweep(*own, variants, run, cache=cache, checkpoint=kept)
     measured = evaluate.measured_variants(evaluate.score(found), job.settings, {})
     facts = given.facts(job)
     with RunFolder(results / FOLDER, job.sweep, job.name, overwrite=True) as saved:

@@ -89,6 +89,7 @@ class Learner:
                 [run.settings],
                 states=[run.state],
                 cache=self._cache_of(run.settings.reading),
+                others=[self.train.others(self.joint)],
             )
             self._stage = run, batch.runs[0]
         return self._stage[1]

@@ -28,7 +28,7 @@ def save_embedding(path: Path, seen: Seen, diffusion: Diffusion, joint: str) -> 
     """Write the base and the appended tokens as notebook 03 does, with what was changed on the way."""
     about = optimize.metadata(diffusion, seen.run.settings)
     about |= {"joint": joint, "best": seen.appended.best, "step": seen.step, "changes": seen.run.changes}
-    return embeddings.save(path, {"base": seen.appended.base, "appended": seen.appended.tokens}, about)
+    return embeddings.save(path, seen.appended.tensors(), about)
 
 
 def command(run: TunedRun, diffusion: Diffusion, base_tokens: int, parameters: Mapping) -> str:

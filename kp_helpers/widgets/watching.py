@@ -25,7 +25,7 @@ class Watcher:
     """`readout.read_appended` and `read_keypoints` for pictures (n, 3, H, W) in [0,1] that stay the same.
 
     In read-out mode the U-Net sees the base (N, D) alone, so it sees each picture once for each test-time
-    setting; in coupled mode it sees them all at every look.
+    setting; in coupled mode, and with several looks at a view, it sees them all every time.
     """
 
     def __init__(self, diffusion: Diffusion, base: torch.Tensor, images: torch.Tensor):
@@ -38,7 +38,7 @@ class Watcher:
         """The maps and the points that a test with these settings finds."""
         reading = settings.reading.replace(timestep=readout.timestep_of(self.diffusion, settings.reading))
         settings = settings.replace(reading=reading)  # the same noise level is not asked for twice
-        if appended.mode == "coupled":
+        if appended.mode == "coupled" or not settings.looks_once:
             fine = readout.read_appended(self.diffusion, appended, self.images, settings)
         else:
             fine = self._read(appended, settings)
@@ -51,9 +51,13 @@ class Watcher:
         if asked != self._settings:
             self._kept, self._settings = self._ask(asked), asked
         thetas, kept = self._kept
-        unet, size, tokens = self.diffusion.unet, settings.reading.map_size, appended.tokens
-        found = attention.maps_from_queries(unet, kept.queries, tokens, size=size, rivals=kept.rivals)
-        joint = readout.combine(found, appended.readout, appended.best)[:, None]
+        unet, own = self.diffusion.unet, slice(0, len(appended.tokens))
+        given = {"size": settings.reading.map_size, "rivals": kept.rivals, "tokens": own}
+        if appended.readout == "spatial":
+            joint = readout.joint_map(self.diffusion, appended, kept.queries, settings.reading)[:, None]
+        else:
+            found = attention.maps_from_queries(unet, kept.queries, appended.learned, **given)
+            joint = readout.combine(found, appended.readout, appended.best)[:, None]
         fine = F.interpolate(joint, size=(settings.read_size,) * 2, mode="bilinear", align_corners=False)
         if settings.views == 1:
             return fine[:, 0]

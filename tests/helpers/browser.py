@@ -96,7 +96,7 @@ class LabPage:
         raise AssertionError(f"not within {seconds} s; the page is in {where}, and on it: {seen[-2000:]}")
 
     def run_all(self) -> None:
-        """Run > Run All Cells, again where JupyterLab did not hear it; returns once the first cell has begun."""
+        """Run > Run All Cells, again where JupyterLab did not hear it; returns once a cell has begun."""
         for _ in range(6):
             self.click("//div[contains(@class,'lm-MenuBar-itemLabel')][text()='Run']")
             self.click("//div[contains(@class,'lm-Menu-itemLabel')][text()='Run All Cells']")

@@ -10,7 +10,6 @@ import os
 import random
 import signal
 import sys
-import traceback
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from safetensors import safe_open
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from helpers.forked import forked
 from kp_helpers import checkpoints, diffusion, files, optimize
 from kp_helpers.config import BaseStage, Reading
 
@@ -33,17 +33,17 @@ def main(model: str, folder: str) -> None:
     torch.set_num_threads(1)
     frozen, root = diffusion.load(model), Path(folder)
     learn = partial(_learn, frozen)
-    told = {"undisturbed": _forked(learn, root / "undisturbed")}
-    told["killed"] = [_forked(learn, root / "killed", killed_at=step) for step in _steps_of_death()]
-    told["killed"].append(_forked(learn, root / "killed"))
-    told["while writing"] = [_forked(learn, root / "writing", killed_writing=6)]
+    told = {"undisturbed": forked(learn, root / "undisturbed")}
+    told["killed"] = [forked(learn, root / "killed", killed_at=step) for step in _steps_of_death()]
+    told["killed"].append(forked(learn, root / "killed"))
+    told["while writing"] = [forked(learn, root / "writing", killed_writing=6)]
     told["left"] = sorted(path.name for path in (root / "writing").iterdir())
-    told["while writing"].append(_forked(learn, root / "writing"))
+    told["while writing"].append(forked(learn, root / "writing"))
     for name in ("SIGINT", "SIGTERM"):
-        stopped = _forked(learn, root / name, stopped_at=3, by=name)
+        stopped = forked(learn, root / name, stopped_at=3, by=name)
         with safe_open(max((root / name).glob("step_*")), framework="pt") as file:
             stopped["marked"] = json.loads(file.metadata()["head"])["interrupted"]
-        told[name] = [stopped, _forked(learn, root / name)]
+        told[name] = [stopped, forked(learn, root / name)]
     print(json.dumps(told))
 
 
@@ -57,7 +57,7 @@ def _learn(
 ) -> dict:
     if killed_writing:
         files.os.fsync = partial(_die_at, folder, f"step_{killed_writing:06d}")
-    kept = checkpoints.Checkpoints(folder, [SETTINGS], {"model": frozen.fingerprint}, every=2)
+    kept = checkpoints.Checkpoints(folder, [SETTINGS], {"model": frozen.fingerprint}, every=0)
     make = partial(optimize.base_stages, frozen, [IMAGES], [SETTINGS])
     batch, records = kept.finish(make, lambda batch: _watched(batch, killed_at, stopped_at, by))
     context = batch.results[0]
@@ -82,34 +82,6 @@ def _die_at(folder: Path, name: str, handle: int) -> None:
     if found := list(folder.glob(f".{name}.*")):
         os.truncate(found[0], found[0].stat().st_size // 2)
         os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _forked(learn, folder: Path, **fate) -> dict:
-    """What a run in a process of its own told, and the status that a shell would see."""
-    read, write = os.pipe()
-    if not (child := os.fork()):
-        os.close(read)
-        _end(learn, folder, write, fate)
-    os.close(write)
-    with os.fdopen(read) as pipe:
-        text = pipe.read()
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    return {**(json.loads(text) if text else {}), "status": 128 - code if code < 0 else code}
-
-
-def _end(learn, folder: Path, write: int, fate: dict) -> None:
-    """The child's whole life, which ends as that of a script would."""
-    status = 0
-    try:
-        os.write(write, json.dumps(learn(folder, **fate)).encode())
-    except KeyboardInterrupt:
-        status = 130
-    except SystemExit as error:
-        status = error.code
-    except BaseException:
-        traceback.print_exc()
-        status = 1
-    os._exit(status)
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ if "kp_helpers.sweeps" in sys.orig_argv:
 
     here = pathlib.Path(__file__).parent
 
-    def run_job(job, results, cache=None):
+    def run_job(job, results, cache=None, checkpoint=None):
         with (here / "calls").open("a") as calls:
             calls.write(f"{job.name}\\n")
         if job.name == (here / "fails").read_text():

@@ -71,7 +71,13 @@ class Training:
     def unet_half(self) -> None:
         """Train the U-Net on pictures of half the size."""
         draw = batches.whole(self._latents(2), self._captions(), unet_stage.HALF_BATCH)
-        self._train_unet("unet_half", self._new("unet", unet_stage.new_unet), unet_stage.HALF_SETTINGS, draw)
+        self._train_unet(
+            "unet_half",
+            self._new("unet", unet_stage.new_unet),
+            unet_stage.HALF_SETTINGS,
+            draw,
+            unet_stage.WORDS,
+        )
 
     def unet_windows(self) -> None:
         """Go on with windows at full scale, mixed with halved pictures."""
@@ -79,12 +85,14 @@ class Training:
         inside = batches.windows(self._latents(1), crops, unet_stage.WINDOW_BATCH)
         rest = unet_stage.HALF_BATCH - unet_stage.WINDOW_BATCH
         draw = batches.mixed(inside, batches.whole(self._latents(2), self._captions(), rest))
-        self._train_unet("unet_windows", self._unet("unet_half"), unet_stage.WINDOW_SETTINGS, draw)
+        self._train_unet(
+            "unet_windows", self._unet("unet_half"), unet_stage.WINDOW_SETTINGS, draw, unet_stage.WORDS
+        )
 
     def unet(self) -> None:
         """Go on with whole pictures."""
         draw = batches.whole(self._latents(1), self._captions(), unet_stage.BATCH)
-        self._train_unet("unet", self._unet("unet_windows"), unet_stage.SETTINGS, draw)
+        self._train_unet("unet", self._unet("unet_windows"), unet_stage.SETTINGS, draw, unet_stage.FEATURES)
 
     def shipped(self) -> None:
         """Take the shipped model apart, so that any later stage goes on from it instead of from nothing."""
@@ -141,9 +149,16 @@ class Training:
         average = train(clip, loss, self._settings(settings), self.folder / part, self.device)
         average.save_pretrained(self.parts / part)
 
-    def _train_unet(self, part: str, unet, settings: LoopSettings, draw: batches.Draw) -> None:
+    def _train_unet(
+        self,
+        part: str,
+        unet,
+        settings: LoopSettings,
+        draw: batches.Draw,
+        levels: unet_stage.NoiseLevels,
+    ) -> None:
         tower = text_tower(CLIPModel.from_pretrained(self.parts / "clip")).to(self.device)
-        loss = unet_stage.unet_loss(unet, tower, self._tokenizer(), draw, self.device)
+        loss = unet_stage.unet_loss(unet, tower, self._tokenizer(), draw, levels, self.device)
         average = train(unet, loss, self._settings(settings), self.folder / part, self.device)
         average.save_pretrained(self.parts / part)
 

@@ -4,6 +4,8 @@ It starts on pictures of half the size, where a sample costs a quarter, goes on 
 that hold a few things each, and ends on whole pictures: Stable Diffusion, too, went from 256 to 512 pixels.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
@@ -15,8 +17,22 @@ from kp_helpers.figures.training.loop import LoopSettings
 
 HALF_SETTINGS = LoopSettings(steps=2400, learning_rate=1e-3, warmup=300, decay=0.0, averaging=0.998)
 WINDOW_SETTINGS = LoopSettings(steps=1300, learning_rate=1e-3, warmup=50, decay=0.0, averaging=0.998)
-SETTINGS = LoopSettings(steps=600, learning_rate=6e-4, warmup=50, averaging=0.998)
-HALF_BATCH, WINDOW_BATCH, BATCH = 24, 16, 12
+SETTINGS = LoopSettings(steps=3400, learning_rate=8e-4, warmup=50, decay=0.3, averaging=0.998)
+HALF_BATCH, WINDOW_BATCH, BATCH = 24, 16, 16
+
+
+class NoiseLevels(NamedTuple):
+    """Which timesteps a stage favours: all alike in the share `even`, else a normal distribution."""
+
+    even: float
+    middle: float
+    spread: float
+
+
+WORDS = NoiseLevels(0.5, 650, 180)
+"""Where words decide most what is to be seen."""
+FEATURES = NoiseLevels(0.4, 300, 150)
+"""Where attention is read later on: enough of the picture is left to tell the parts of a body."""
 _EMPTY = 0.1
 """Share of captions that are dropped, so that the model also knows what to do without words."""
 _ENDING_HIDDEN = 0.6
@@ -52,9 +68,14 @@ def new_scheduler() -> DDIMScheduler:
 
 
 def unet_loss(
-    unet: UNet2DConditionModel, text_encoder: CLIPTextModel, tokenizer: CLIPTokenizer, draw: Draw, device: str
+    unet: UNet2DConditionModel,
+    text_encoder: CLIPTextModel,
+    tokenizer: CLIPTokenizer,
+    draw: Draw,
+    levels: NoiseLevels,
+    device: str,
 ):
-    """`loss_at(step)`: the squared error of the predicted v, at noise levels that favour the middle."""
+    """`loss_at(step)`: the squared error of the predicted v, at noise levels drawn as `levels` says."""
     alphas = new_scheduler().alphas_cumprod.to(device)
 
     def loss_at(step: int) -> dict[str, torch.Tensor]:
@@ -67,7 +88,7 @@ def unet_loss(
             context = text_encoder(tokens).last_hidden_state
         hidden = torch.from_numpy(rng.random(batch) < _ENDING_HIDDEN).to(device)[:, None]
         shown = ~(hidden & (tokens == tokenizer.eos_token_id))
-        timestep = torch.from_numpy(draw_timesteps(rng, batch)).to(device)
+        timestep = torch.from_numpy(draw_timesteps(rng, batch, levels)).to(device)
         noise = torch.from_numpy(rng.standard_normal(clean.shape, dtype=np.float32)).to(device)
         signal = alphas[timestep].sqrt()[:, None, None, None]
         spread = (1 - alphas[timestep]).sqrt()[:, None, None, None]
@@ -78,8 +99,8 @@ def unet_loss(
     return loss_at
 
 
-def draw_timesteps(rng: np.random.Generator, count: int) -> np.ndarray:
-    """Timesteps (count,), half of them even over 0..999, half round 650, where words decide most."""
+def draw_timesteps(rng: np.random.Generator, count: int, levels: NoiseLevels) -> np.ndarray:
+    """Timesteps (count,): the share `levels.even` of them even over 0..999, the others round its middle."""
     even = rng.integers(0, 1000, count)
-    middle = rng.normal(650, 180, count).clip(0, 999).astype(int)
-    return np.where(rng.random(count) < 0.5, even, middle)
+    middle = rng.normal(levels.middle, levels.spread, count).clip(0, 999).astype(int)
+    return np.where(rng.random(count) < levels.even, even, middle)

@@ -1,0 +1,42 @@
+"""Every setting of the kit, as frozen models with the papers' values as defaults.
+
+[H] is StableKeypoints (arXiv 2312.00065), [S] Schofield's in-context key points. Where [S] is silent the
+default is the kit's own choice, and the field says so. A wrong setting is a `ConfigError` whose one sentence
+names it.
+"""
+
+from kp_helpers.config.profiles import Profile, profile
+from kp_helpers.config.protocol import Protocol
+from kp_helpers.config.reading import Augmentation, Reading, TestTime
+from kp_helpers.config.settings import (
+    ConfigError,
+    Count,
+    Index,
+    Levels,
+    Names,
+    Positive,
+    Settings,
+    Share,
+    Weight,
+)
+from kp_helpers.config.stages import AppendedStage, BaseStage
+
+__all__ = [
+    "AppendedStage",
+    "Augmentation",
+    "BaseStage",
+    "ConfigError",
+    "Count",
+    "Index",
+    "Levels",
+    "Names",
+    "Positive",
+    "Profile",
+    "Protocol",
+    "Reading",
+    "Settings",
+    "Share",
+    "TestTime",
+    "Weight",
+    "profile",
+]

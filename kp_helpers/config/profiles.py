@@ -1,0 +1,65 @@
+"""The settings of whole runs by name."""
+
+from pydantic import Field
+
+from kp_helpers.config.protocol import Protocol
+from kp_helpers.config.reading import Reading, TestTime
+from kp_helpers.config.settings import ConfigError, Settings
+from kp_helpers.config.stages import AppendedStage, BaseStage
+
+
+class Profile(Settings):
+    """All settings of a run of the notebooks, from quick to the papers' own."""
+
+    base: BaseStage = Field(BaseStage(), description="the unsupervised stage")
+    appended: AppendedStage = Field(AppendedStage(), description="the supervised stage")
+    test: TestTime = Field(TestTime(), description="reading keypoints from test images")
+    protocol: Protocol = Field(Protocol(), description="runs and images")
+
+
+def profile(name: str, *, seed: int = 0, preset: str = "paper") -> Profile:
+    """The settings of a named profile: "smoke" for a few steps, "quick" for minutes, "paper" for the papers'
+    own.
+
+    seed: goes into every group that draws random numbers. preset: what is changed in the profile, "paper" for
+    nothing, "best" for what teaches a joint most reliably.
+    """
+    for field, found, known in (("profile", name, _PROFILES), ("preset", preset, _PRESETS)):
+        if found not in known:
+            raise ConfigError(f"{field} is {found!r}, expected one of {', '.join(known)}")
+    groups = {"base": BaseStage, "appended": AppendedStage, "test": TestTime, "protocol": Protocol}
+    own, changes = _PROFILES[name], _PRESETS[preset]
+    return Profile(
+        **{g: kind(**{**own.get(g, {}), **changes.get(g, {}), "seed": seed}) for g, kind in groups.items()}
+    )
+
+
+_SMALL = Reading(map_size=64)
+_PROFILES: dict[str, dict[str, dict]] = {
+    "smoke": {
+        "base": {"tokens": 30, "steps": 3, "images_per_step": 1, "reading": _SMALL},
+        "appended": {"steps": 4, "images_per_step": 1, "reading": _SMALL},
+        "test": {"read_size": 128, "reading": _SMALL},
+        "protocol": {"runs": 2, "train_images": 2, "test_images": 2, "base_images": 4},
+    },
+    "quick": {
+        "base": {"tokens": 100, "steps": 120, "images_per_step": 2, "reading": _SMALL},
+        "appended": {"mode": "readout", "augmentation_pool": 4, "images_per_step": 2, "reading": _SMALL},
+        "test": {"reading": _SMALL},
+        "protocol": {"base_images": 40},
+    },
+    "paper": {},
+}
+_PRESETS: dict[str, dict[str, dict]] = {
+    "paper": {},
+    "best": {
+        "appended": {
+            "init": "closed_form",
+            "objective": "cross_entropy",
+            "localization_weight": 0.0,
+            "mirror": "rivals",
+        },
+        "test": {"mirror": True},
+    },
+}
+"""What a preset changes over any profile, by group; 10_beyond_the_paper measures each change."""

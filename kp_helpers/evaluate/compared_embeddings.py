@@ -1,0 +1,51 @@
+"""How alike two learned embeddings are: by their tokens, and by the maps that they give."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+
+from kp_helpers import readout
+from kp_helpers.appended import Appended
+from kp_helpers.config import TestTime
+from kp_helpers.diffusion import Diffusion
+
+
+def token_cosines(learned: Sequence[Appended]) -> torch.Tensor:
+    """Cosine similarity of the embeddings' tokens, (E, E), token by token in their order, then the mean."""
+    tokens = torch.stack([F.normalize(one.tokens, dim=-1) for one in learned])
+    return torch.einsum("amd,bmd->ab", tokens, tokens) / tokens.shape[1]
+
+
+def map_correlations(
+    diffusion: Diffusion, learned: Sequence[Appended], images: torch.Tensor, settings: TestTime
+) -> torch.Tensor:
+    """Pearson's correlation of the maps of each two embeddings, (E, E), the mean over images (n, 3, S, S).
+
+    It says whether two embeddings look at the same places, whatever their tokens are.
+    """
+    seen = [readout.read_appended(diffusion, one, images, settings).flatten(1) for one in learned]
+    maps = torch.stack(seen)
+    maps = F.normalize(maps - maps.mean(dim=-1, keepdim=True), dim=-1)
+    return torch.einsum("anp,bnp->ab", maps, maps) / len(images)
+
+
+def average(learned: Sequence[Appended]) -> Appended:
+    """The mean of the embeddings' tokens, token by token."""
+    return _joined(learned, lambda tokens: torch.stack(tokens).mean(dim=0))
+
+
+def side_by_side(learned: Sequence[Appended]) -> Appended:
+    """All tokens of the embeddings in one context; they share out each pixel among them."""
+    return _joined(learned, torch.cat)
+
+
+def _joined(learned: Sequence[Appended], join: Callable) -> Appended:
+    """One embedding from the tokens of several, and from their rivals where they have any."""
+    rivals = [one.rivals for one in learned if one.rivals is not None]
+    return replace(
+        learned[0],
+        tokens=join([one.tokens for one in learned]),
+        rivals=join(rivals) if len(rivals) == len(learned) else None,
+    )
