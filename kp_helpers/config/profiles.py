@@ -54,9 +54,12 @@ _PRESETS: dict[str, dict[str, dict]] = {
     "paper": {},
     "best": {
         "appended": {
+            "readout": "spatial",
             "init": "closed_form",
             "objective": "cross_entropy",
+            "learning_rate": 0.01,
             "localization_weight": 0.0,
+            "equivariance_weight": 0.0,
             "mirror": "rivals",
         },
         "test": {"mirror": True},
