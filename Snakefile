@@ -75,7 +75,7 @@ rule alone:
         notebook="|".join(FIRST[:2]),
     params:
         more="",
-    threads: 2
+    threads: 1
     resources:
         mem_mb=8000,
     shell:
@@ -161,7 +161,7 @@ rule views:
         VIEWS,
     params:
         settings=lambda wildcards: [job.settings.model_dump_json() for job in jobs_of(wildcards)],
-    threads: 2
+    threads: 1
     retries: 2
     resources:
         mem_mb=8000,
@@ -177,7 +177,7 @@ rule job:
         update(f"results/{plan.FOLDER}/{PLACE}/metrics.json"),
     params:
         settings=lambda wildcards: jobs_of(wildcards)[0].settings.model_dump_json(),
-    threads: 2
+    threads: 1
     retries: 2
     resources:
         mem_mb=8000,

@@ -12,7 +12,8 @@ class Claim:
     """One claim. name: its anchor on the page; title: the claim; paper: what J. Schofield's paper says of it.
 
     texts: the claim's rows, by the column `claim` of `verdicts.csv` in the runs of `notebook`. grid: they
-    follow the run's own grid, so that a text that is not there was not asked. figure: of the run's `figures`.
+    follow the run's own grid, so that a text that is not there was not asked. whole: only runs of profile
+    `paper` ask it. figure: of the run's `figures`.
     paper is empty for the kit's own question, and notebook for a claim that none measures.
     """
 
@@ -23,6 +24,7 @@ class Claim:
     notebook: str = ""
     texts: tuple[str, ...] = ()
     grid: bool = False
+    whole: bool = False
     figure: str = ""
 
 
