@@ -77,6 +77,12 @@ def submitted(folder) -> list[str]:
     return re.findall(r"^submit (\d+)$", log.read_text(), re.M) if log.is_file() else []
 
 
+def asked_for(folder) -> set[str]:
+    """The jobs whose status was asked for, so that Snakemake knows their numbers and can cancel them."""
+    log = folder / "log"
+    return set(re.findall(r"^status (\d+)$", log.read_text(), re.M)) if log.is_file() else set()
+
+
 def running(job: str) -> list[str]:
     """Command lines of a job's processes; one that has ended counts no more, read by its parent or not."""
     own = []
@@ -92,7 +98,7 @@ def test_a_cluster_is_asked_to_submit_tell_and_cancel(tmp_path, stand_in, tiny_s
     file = tiny_sweep.make(tmp_path, tiny_sd, tiny_threedpw, seeds=[0], settings=coupled)
     process = tiny_sweep.snakemake(tmp_path, *cluster(tmp_path))
     until = time.monotonic() + 120
-    while len(submitted(tmp_path)) < 2 and time.monotonic() < until:
+    while len(asked_for(tmp_path)) < 2 and time.monotonic() < until:
         time.sleep(0.2)
     process.send_signal(signal.SIGINT)
     told, _ = process.communicate(timeout=120)
