@@ -15,7 +15,6 @@ from kp_helpers import attention, embeddings, keypoints, losses, starts
 from kp_helpers.appended import Appended
 from kp_helpers.config import AppendedStage, BaseStage, ConfigError
 from kp_helpers.diffusion import Diffusion
-from kp_helpers.joint_losses import OBJECTIVES as OBJECTIVES
 from kp_helpers.joint_losses import TARGETS as TARGETS
 from kp_helpers.joint_losses import Labelled
 from kp_helpers.readout import timestep_of
