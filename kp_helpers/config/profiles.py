@@ -22,7 +22,7 @@ def profile(name: str, *, seed: int = 0, preset: str = "paper") -> Profile:
     own.
 
     seed: goes into every group that draws random numbers. preset: what is changed in the profile, "paper" for
-    nothing, "best" for what teaches a joint most reliably.
+    nothing, "best" for the kit's own recipe.
     """
     for field, found, known in (("profile", name, _PROFILES), ("preset", preset, _PRESETS)):
         if found not in known:
@@ -65,4 +65,4 @@ _PRESETS: dict[str, dict[str, dict]] = {
         "test": {"mirror": True},
     },
 }
-"""What a preset changes over any profile, by group; 10_beyond_the_paper measures each change."""
+"""What a preset changes over any profile, by group; 10_beyond_the_paper measures them."""
