@@ -33,7 +33,8 @@ TARGET, SIZE, VIEWS, WEIGHTS = (
     "07_ablation_loss_weights_and_steps",
 )
 FAILED, BEYOND = "09_failed_approaches", "10_beyond_the_paper"
-ON_BASE = ["03_appended_embedding", TARGET, SIZE, VIEWS, WEIGHTS, "08_evaluate_3dpw", FAILED, BEYOND, "14_your_own_pictures"]
+APPENDED, PROTOCOL = "03_appended_embedding", "08_evaluate_3dpw"
+ON_BASE = [APPENDED, TARGET, SIZE, VIEWS, WEIGHTS, PROTOCOL, FAILED, BEYOND, "14_your_own_pictures"]
 MORE = {  # (profile, notebook) -> the grid of an ablation, where it is not the notebook's own
     ("smoke", TARGET): "-p sigmas 0.05",
     ("smoke", SIZE): "-p ratios 0.2 -p readouts sum,best",
@@ -42,13 +43,24 @@ MORE = {  # (profile, notebook) -> the grid of an ablation, where it is not the 
     " -p learning_rates 1.0 -p framings squash -p timesteps 300",
     ("smoke", FAILED): "-p windows 0.3 -p pictures 4",
     ("smoke", BEYOND): "-p ideas cross-entropy",
-    ("paper", FAILED): "-p map_size 0",
-    ("paper", TARGET): "-p sigmas 0.02,0.03,0.05,0.075,0.1,0.15 -p map_size 0",
-    ("paper", SIZE): "-p runs 0 -p ratios 0.05,0.1,0.2,0.5,1.0 -p map_size 0",
-    ("paper", WEIGHTS): "-p runs 0 -p map_size 0 -p one_step_seeds 16 -p step_counts 1,3,10,30,300,1000"
+    ("paper", TARGET): "-p sigmas 0.02,0.03,0.05,0.075,0.1,0.15",
+    ("paper", SIZE): "-p runs 0 -p ratios 0.05,0.1,0.2,0.5,1.0",
+    ("paper", WEIGHTS): "-p runs 0 -p one_step_seeds 16 -p step_counts 1,3,10,30,300,1000"
     " -p image_counts 1,2,10,20,50 -p learning_rates 0.01,0.03,0.3,1.0 -p timesteps 20,50,200,300"
     " -p weights 0:0:1,1:0:5,0:1:5,1:1:1,5:1:5,1:5:5,5:1:1,1:5:1",
 }
+if MODEL == "figures":  # read-out mode, and twice the resolution of the model's finest features: hours on two cores
+    PAPER = dict.fromkeys([APPENDED, VIEWS, PROTOCOL], "-p mode readout -p map_size 64")
+    PAPER |= dict.fromkeys([TARGET, SIZE, WEIGHTS, FAILED], "-p mode readout") | {FIRST[2]: "-p map_size 64"}
+else:  # coupled mode and maps of 128, in the ablations too
+    PAPER = dict.fromkeys([TARGET, SIZE, WEIGHTS, FAILED, BEYOND], "-p map_size 0")
+
+
+def given_more(notebook):
+    """The parameters of a notebook besides those that all have."""
+    return " ".join([MORE.get((PROFILE, notebook), ""), PAPER.get(notebook, "") if PROFILE == "paper" else ""])
+
+
 BASE = f"results/02_stable_keypoints/{RUN}/embedding.safetensors"
 
 
@@ -74,7 +86,7 @@ rule alone:
     wildcard_constraints:
         notebook="|".join(FIRST[:2]),
     params:
-        more="",
+        more=lambda wildcards: given_more(wildcards.notebook),
     threads: 1
     resources:
         mem_mb=8000,
@@ -99,7 +111,7 @@ use rule alone as on_base with:
     wildcard_constraints:
         notebook="|".join(ON_BASE),
     params:
-        more=lambda wildcards: f"-p base {BASE} {MORE.get((PROFILE, wildcards.notebook), '')}",
+        more=lambda wildcards: f"-p base {BASE} {given_more(wildcards.notebook)}",
 
 
 SWEEPS = config.get("sweeps", "sweeps.yaml")

@@ -13,10 +13,10 @@ MODES = ("coupled", "readout")
 class Appended:
     """What the appended stage learned for one joint.
 
-    base: (N, D), frozen. tokens: (M, D), learned. readout: "sum", "mean" or "best" of the tokens' maps; best:
-    the token of "best", else None. mode: "coupled" or "readout", whether `tokens` condition the U-Net too.
-    rivals: (M, D), learned for the other side's joint, in the context whenever `tokens` are. midline: whether
-    the joint is its own mirror image, as the head is.
+    base: (N, D), frozen. tokens: (M, D), learned, or (M, L D) with a part for each of L read-out layers.
+    readout: as `AppendedStage.readout`; best: the token of "best", else None. mode: "coupled" or "readout",
+    whether `tokens` condition the U-Net too. rivals: as tokens, learned for the other side's joint, in the
+    context whenever `tokens` are. midline: whether the joint is its own mirror image, as the head is.
     """
 
     base: torch.Tensor
@@ -35,13 +35,13 @@ class Appended:
 
     @property
     def learned(self) -> torch.Tensor:
-        """The tokens and, behind them, the rivals where there are any, (M, D) or (2 M, D)."""
+        """The tokens and, behind them, the rivals where there are any: M or 2 M tokens."""
         return self.tokens if self.rivals is None else append(self.tokens, self.rivals)
 
     @property
     def context(self) -> torch.Tensor:
-        """[e_base ; e_app ; e_rivals], (N + M, D) or (N + 2 M, D)."""
-        return append(self.base, self.learned)
+        """[e_base ; e_app ; e_rivals], N + M or N + 2 M tokens, all as wide as the learned ones."""
+        return append(widened(self.base, self.tokens.shape[1]), self.learned)
 
     @property
     def conditioning(self) -> torch.Tensor:
@@ -64,3 +64,8 @@ class Appended:
         """What `embeddings.save` keeps: base, appended and, where there are any, rivals."""
         found = {"base": self.base, "appended": self.tokens}
         return found if self.rivals is None else found | {"rivals": self.rivals}
+
+
+def widened(tokens: torch.Tensor, width: int) -> torch.Tensor:
+    """Tokens (N, D) that are the same for every layer, as (N, width), width a multiple of D."""
+    return tokens.repeat(1, width // tokens.shape[1])

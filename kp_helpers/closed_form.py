@@ -3,7 +3,7 @@
 A token e has in layer l and head h the logit q_lh(p) . (W_lh e) / sqrt(d) at a pixel p. Its mean over heads
 and layers is phi(p) . e with phi(p) = mean_lh W_lh^T q_lh(p) / sqrt(d), upsampled as logits are. So a linear
 fit of the target map on phi is a token: the one whose mean logit is nearest to the target, up to scale and
-level.
+level. With tokens of their own for each layer, the layers' phi stand one behind the other instead.
 """
 
 from collections.abc import Iterable
@@ -15,15 +15,18 @@ from kp_helpers.attention.shares import upsample
 
 
 @torch.no_grad()
-def features(unet, asked: list[Query], size: int) -> torch.Tensor:
-    """phi, (B, D, size, size), of kept queries; they are divided by sqrt(d) already."""
-    total = 0
+def features(unet, asked: list[Query], size: int, apart: bool = False) -> torch.Tensor:
+    """phi, (B, D, size, size), of kept queries; they are divided by sqrt(d) already.
+
+    apart: whether each of L layers has a token of its own, (B, L D, size, size).
+    """
+    found = []
     for query in asked:
         module = unet.get_submodule(query.layer)
         projection = module.to_k.weight.float().unflatten(0, (module.heads, -1))
         coarse = torch.einsum("mdk,bmdhw->bkhw", projection, query.values) / module.heads
-        total = total + upsample(coarse, size)
-    return total / len(asked)
+        found.append(upsample(coarse, size) / len(asked))
+    return torch.cat(found, dim=1) if apart else sum(found)
 
 
 def direction(seen: Iterable[tuple[torch.Tensor, torch.Tensor]], strength: float) -> torch.Tensor:

@@ -15,6 +15,8 @@ from kp_helpers import randomness
 from kp_helpers.files import replace_file
 
 METADATA = ("space", "model", "model_hash", "layers", "timestep", "settings", "seed")
+LAYERED = ("appended", "rivals")
+"""Tensors that may be (M, L D): tokens with a part for each of the L layers of the metadata."""
 LARGEST_FILE = 2**30
 
 
@@ -42,10 +44,10 @@ def append(base: torch.Tensor, appended: torch.Tensor) -> torch.Tensor:
 def save(path: str | Path, tensors: dict[str, torch.Tensor], metadata: dict) -> Path:
     """Write one safetensors file, mode 0644, whole or not at all.
 
-    tensors: name -> (N, D), floating point and finite; integers may be added for indices under names that end
-    in "_tokens". metadata: JSON values under the keys `METADATA` and any others: space (what the tokens stand
-    in for, such as "unet context"), model (its name), model_hash (`Diffusion.fingerprint`), layers, timestep,
-    settings, seed.
+    tensors: name -> (N, D), or (M, L D) for those of `LAYERED`, floating point and finite; integers may be
+    added for indices under names that end in "_tokens". metadata: JSON values under the keys `METADATA` and
+    any others: space (what the tokens stand in for, such as "unet context"), model (its name), model_hash
+    (`Diffusion.fingerprint`), layers, timestep, settings, seed.
     """
     missing = [key for key in METADATA if key not in metadata]
     if missing:
@@ -83,7 +85,8 @@ def load(
     tensors, metadata = _read(path)
     for name, tensor in tensors.items():
         _check_tensor(path, name, tensor)
-        if width is not None and tensor.is_floating_point() and tensor.shape[1] != width:
+        known = width is None or not tensor.is_floating_point()
+        if not known and tensor.shape[1] not in _widths(name, width, metadata):
             raise EmbeddingError(
                 f"{path}: tensor {name!r} has width {tensor.shape[1]}, expected the model's {width}"
             )
@@ -92,6 +95,13 @@ def load(
         found = f"{metadata.get('model')!r} (hash {str(learned_on)[:12]})"
         raise EmbeddingError(f"{path}: learned on {found}, expected the model with hash {fingerprint[:12]}")
     return tensors, metadata
+
+
+def _widths(name: str, width: int, metadata: dict) -> set[int]:
+    """How wide tokens may be: those that were appended may have a part for each layer."""
+    layers = metadata.get("layers")
+    apart = name in LAYERED and isinstance(layers, list) and layers
+    return {width, width * len(layers)} if apart else {width}
 
 
 def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict]:

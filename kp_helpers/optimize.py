@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from kp_helpers import attention, embeddings, keypoints, losses, starts
+from kp_helpers import attention, embeddings, keypoints, losses, restarts, starts
 from kp_helpers.appended import Appended
 from kp_helpers.config import AppendedStage, BaseStage, ConfigError
 from kp_helpers.diffusion import Diffusion
@@ -195,11 +195,10 @@ def _restarts(own: Labelled, tokens: torch.Tensor) -> torch.Tensor:
 
 @torch.no_grad()
 def _finished(own: Labelled, base: torch.Tensor, maps_of: Callable, tokens: torch.Tensor) -> Appended:
-    """What the run learned: of several restarts that with the smallest target loss on the plain images."""
+    """What the run learned: of several restarts that which `restart_by` says."""
     settings, best, every = own.settings, None, range(len(own.examples))
     if settings.restarts > 1:
-        fits = [own.plain_losses(maps_of, one, every).min().item() for one in tokens]
-        tokens = tokens[fits.index(min(fits))]
+        tokens = tokens[restarts.chosen(own, maps_of, tokens)]
     if settings.readout == "best":
         best = int(own.plain_losses(maps_of, tokens, every).argmin())
     tokens, rivals = tokens.chunk(2) if own.examples.has_rivals else (tokens, None)

@@ -5,6 +5,7 @@ from functools import partial
 import torch
 
 from kp_helpers import closed_form, embeddings, readout
+from kp_helpers.appended import widened
 from kp_helpers.joint_losses import Labelled, MapsOf
 
 GAINS = (0.3, 0.6, 1.2, 2.5, 5.0, 10.0)
@@ -19,7 +20,7 @@ SPREAD = 0.1
 def start(own: Labelled, base: torch.Tensor, maps_of: MapsOf) -> torch.Tensor:
     """The first tokens of a run, (M, D), and behind them as many rivals where it has some.
 
-    With several restarts (R, M, D). base: (N, D).
+    With several restarts (R, M, D); with tokens for each of L layers L D numbers in each. base: (N, D).
     """
     restarts = own.settings.restarts
     if own.settings.init == "base":
@@ -41,7 +42,7 @@ def _noise(own: Labelled, base: torch.Tensor, restart: int, scale: float) -> tor
     settings, found = own.settings, []
     for rival in _sides(own):
         purpose = ("rivals" if rival else "appended") + (f" {restart}" if restart else "")
-        tokens, width = settings.appended_tokens(len(base)), base.shape[1]
+        tokens, width = settings.appended_tokens(len(base)), base.shape[1] * own.layers
         found.append(embeddings.initialise(tokens, width, settings.seed, scale=scale, purpose=purpose))
     return torch.cat(found).to(base)
 
@@ -55,17 +56,20 @@ def _base_tokens(own: Labelled, base: torch.Tensor, rival: bool) -> torch.Tensor
         looks += (maps * target).sum(dim=(-2, -1)) / maps.sum(dim=(-2, -1))
     ranked = looks.argsort(descending=True, stable=True)
     count = own.settings.appended_tokens(len(base))
-    return base[ranked[torch.arange(count, device=base.device) % len(base)]]
+    return widened(
+        base[ranked[torch.arange(count, device=base.device) % len(base)]], base.shape[1] * own.layers
+    )
 
 
 def _direction(own: Labelled, base: torch.Tensor, rival: bool) -> torch.Tensor:
-    """The fit (D,) of one side's target maps, to queries under the base."""
+    """The fit (D,), or (L D,), of one side's target maps, to queries under the base."""
     reading, diffusion = own.settings.reading, own.pairs.diffusion
 
     def seen():
         for image in _images(own, rival):
             asked = readout.queries(diffusion, own.pairs.latents(image, 0)[:1], base, reading)
-            yield closed_form.features(diffusion.unet, asked, reading.map_size)[0], own.targets[image]
+            phi = closed_form.features(diffusion.unet, asked, reading.map_size, own.settings.layer_tokens)
+            yield phi[0], own.targets[image]
 
     return closed_form.direction(seen(), own.settings.closed_form_ridge).to(base)
 
@@ -73,8 +77,8 @@ def _direction(own: Labelled, base: torch.Tensor, rival: bool) -> torch.Tensor:
 def _fitted(
     own: Labelled, base: torch.Tensor, maps_of: MapsOf, directions: torch.Tensor, restart: int
 ) -> torch.Tensor:
-    """The directions (1 or 2, D), with noise of its own for each token, at the gain that fits best."""
-    count, width = own.settings.appended_tokens(len(base)), base.shape[1]
+    """The directions (1 or 2, D or L D), with noise of its own for each token, at the gain that fits best."""
+    count, width = own.settings.appended_tokens(len(base)), directions.shape[1]
     fitted = directions.repeat_interleave(count, dim=0)
     noise = _noise(own, base, restart, SPREAD / width**0.5)
     unit = fitted + fitted.norm(dim=1, keepdim=True) * noise

@@ -72,9 +72,9 @@ class ReadoutMaps:
         asked = {one: self._kept(*one).to(torch.float32) for one in dict.fromkeys(shown)}
         kept = [asked[one] for one in shown]
         of_runs = zip(pairs, tokens, strict=True)
-        kinds = [(_sums(own), _groups(own, of, self.base), len(of)) for own, of in of_runs]
+        kinds = [(_sums(own), _groups(own, of, self.base), of.shape) for own, of in of_runs]
 
-        def maps_of(kind: tuple[bool, int, int], runs: list[int]) -> torch.Tensor:
+        def maps_of(kind: tuple[bool, int, torch.Size], runs: list[int]) -> torch.Tensor:
             return self._maps([kept[n] for n in runs], [tokens[n] for n in runs], *kind[:2])
 
         return _with_views(_by_kind(kinds, maps_of), pairs, images, views)

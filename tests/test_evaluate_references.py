@@ -66,5 +66,5 @@ def test_the_nearest_neighbour_is_that_of_the_controls(sets, base, tiny_sd):
 
 
 def test_more_labels_than_there_are_is_an_error(sets, base, tiny_sd):
-    with pytest.raises(DataError, match="9 training frames show head, expected at least 10"):
+    with pytest.raises(DataError, match="9 training frames show head in . sequences, expected at least 10"):
         evaluate.references(tiny_sd, base, sets, "head", SETTINGS, [10], 0)

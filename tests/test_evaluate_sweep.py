@@ -73,5 +73,12 @@ def test_smaller_draws_begin_larger_ones(sets):
     assert len({name.split("/")[0] for name in names[3]}) == 3 and len(set(names[5])) == 5
     protocol = config.Protocol(train_images=2, test_images=2)
     assert evaluate.drawn(*sets, "head", 2, protocol) == evaluate.draw_run(*sets, "head", 2, protocol)
-    with pytest.raises(DataError, match="9 training frames show head, expected at least 10"):
+    few = [
+        one.sequence
+        for one in evaluate.drawn(*sets, "head", 2, protocol.replace(train_images=4, frames_per_sequence=2))[
+            0
+        ]
+    ]
+    assert sorted(map(few.count, set(few))) == [2, 2]
+    with pytest.raises(DataError, match="9 training frames show head in . sequences, expected at least 10"):
         evaluate.drawn(*sets, "head", 2, protocol.replace(train_images=10))

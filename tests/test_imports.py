@@ -25,6 +25,7 @@ LAYERS = (
         "joint_losses",
         "closed_form",
         "starts",
+        "restarts",
         "runs",
         "checkpoint_file",
         "checkpoints",

@@ -47,11 +47,11 @@ def maps_from_queries(
 ) -> torch.Tensor:
     """The second half of `attention_maps`: the maps (B, N, size, size) of a context under kept queries.
 
+    context: as for `attention_maps`, or (N, L D), (B, N, L D), tokens of their own for each of L layers.
     rivals: what `rival_sums` returned for tokens that compete in the softmax without being in `context`.
     Memory holds the maps that are returned and a few rows of one image's heads, never all heads' maps.
     """
-    context = batched(context, asked[0].values, unet)
-    coarse = [_coarse_logits(unet, query, context) for query in asked]
+    coarse = _logits_of_layers(unet, asked, context)
     with out_of_memory_named():
         return mean_shares(coarse, size, rivals, tokens)
 
@@ -60,8 +60,7 @@ def summed_map(
     unet, asked: list[Query], context, *, rivals: list[torch.Tensor], size: int | tuple[int, int] = 128
 ) -> torch.Tensor:
     """The maps of `maps_from_queries` summed over the tokens of the context, (B, 1, size, size)."""
-    context = batched(context, asked[0].values, unet)
-    coarse = [_coarse_logits(unet, query, context) for query in asked]
+    coarse = _logits_of_layers(unet, asked, context)
     with out_of_memory_named():
         return summed_share(coarse, (size, size) if isinstance(size, int) else size, rivals)
 
@@ -71,12 +70,11 @@ def spatial_maps(
 ) -> torch.Tensor:
     """Softmax over *pixels* of the mean logit, (B, groups, size, size); each map sums to 1.
 
-    The mean goes over heads, layers and the tokens of a group: the context (N, D), or (B, N, D), is that many
-    groups of N / groups tokens, one behind the other. No token competes with another, so what the base says
-    of a pixel takes nothing away. The mean logit is linear in the tokens.
+    The mean goes over heads, layers and the tokens of a group: the context, as for `maps_from_queries`, is
+    that many groups of N / groups tokens, one behind the other. No token competes with another, so what the
+    base says of a pixel takes nothing away. The mean logit is linear in the tokens.
     """
-    context = batched(context, asked[0].values, unet)
-    means = [_coarse_logits(unet, query, context).mean(dim=1).unflatten(1, (groups, -1)) for query in asked]
+    means = [own.mean(dim=1).unflatten(1, (groups, -1)) for own in _logits_of_layers(unet, asked, context)]
     logits = torch.stack([upsample(one.mean(dim=2), size) for one in means]).mean(dim=0)
     return logits.flatten(-2).softmax(dim=-1).view_as(logits)
 
@@ -104,6 +102,15 @@ def logits(unet, latents, timestep, context, *, layers=None, pooled=None) -> dic
     asked = queries(unet, latents, timestep, context, layers=layers, pooled=pooled)
     context = batched(context, latents, unet)
     return {query.layer: _coarse_logits(unet, query, context) for query in asked}
+
+
+def _logits_of_layers(unet, asked: list[Query], context: torch.Tensor) -> list[torch.Tensor]:
+    """`_coarse_logits` of each layer: of the same context, or of its own part of a wide one."""
+    wide = context.shape[-1] == len(asked) * unet.config.cross_attention_dim
+    parts = context.chunk(len(asked), dim=-1) if wide else [context]
+    checked = [batched(part, asked[0].values, unet) for part in parts]
+    every = checked if wide else checked * len(asked)
+    return [_coarse_logits(unet, query, own) for query, own in zip(asked, every, strict=True)]
 
 
 def _coarse_logits(unet, query: Query, context: torch.Tensor) -> torch.Tensor:

@@ -12,6 +12,9 @@ class Protocol(Settings):
 
     runs: Count = Field(8, description="independent runs, each with its own training and test images")
     train_images: Count = Field(5, description="labelled images a run; [S] has 5 and 20")
+    frames_per_sequence: Count = Field(
+        1, description="labelled images from one sequence: more of them are less varied"
+    )
     test_images: Count = Field(10, description="test images a run")
     base_images: Count = Field(100, description="unlabelled images for the base stage; silent in [S]")
     selected: Count = Field(

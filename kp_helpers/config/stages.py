@@ -56,8 +56,10 @@ class AppendedStage(Settings):
     closed_form_ridge: Positive = Field(
         0.1, description="strength of that fit's penalty, a share of the features' mean square"
     )
-    restarts: Count = Field(
-        1, description="random starts that are learned; the one with the smallest target loss is kept"
+    restarts: Count = Field(1, description="random starts that are learned, of which one is kept")
+    restart_by: Literal["loss", "agreement"] = Field(
+        "loss",
+        description="the kept one: that of the least target loss, or whose maps are most like the others'",
     )
     init_scale: Positive = Field(1.0, description="standard deviation of a random start; silent in [S]")
     steps: Count = Field(100, description="optimisation steps")
@@ -91,6 +93,9 @@ class AppendedStage(Settings):
         description="the keypoint's map from the appended tokens' maps, silent in [S]; spatial: their mean "
         "logit's softmax over pixels in the place of tokens",
     )
+    layer_tokens: bool = Field(
+        False, description="whether each read-out layer has tokens of its own; read-out mode only"
+    )
     mode: Literal["coupled", "readout"] = Field(
         "coupled",
         description="whether appended tokens also condition the U-Net, or only the read-out layers' keys",
@@ -109,6 +114,15 @@ class AppendedStage(Settings):
     def _compatible(self):
         if self.mirror == "rivals" and self.readout == "best":
             raise ValueError("mirror is 'rivals' and readout 'best', expected another readout")
+        if self.restart_by == "agreement" and (self.restarts < 3 or self.readout == "best"):
+            found = f"restarts is {self.restarts} and readout {self.readout!r}"
+            raise ValueError(
+                f"restart_by is 'agreement', {found}; expected 3 restarts or more, and no 'best'"
+            )
+        if self.layer_tokens and self.mode == "coupled":
+            raise ValueError(
+                "layer_tokens is true and mode 'coupled', expected mode 'readout': the U-Net has one context"
+            )
         if self.restarts > 1 and self.init == "base":
             raise ValueError(f"restarts is {self.restarts} and init 'base', expected another init or 1")
         return self

@@ -3,7 +3,8 @@
 `report` has every measure, `directions` the curve over the half-angle, `surroundings` what misses sit on, and
 `differences` one method against others. An ablation is a `sweep` over `Variant`s, with `against` and `over`.
 `judged`, `near_zero`, `clustered` and `reached` give verdicts on claims. `references` is what features hold
-without tokens, `gains` and `greedy` choose among ideas, and `by_body_view` tells where sides are confused.
+without tokens, `gains` and `greedy` choose among ideas, `pseudo_labelled` lets an embedding label
+pictures, and `by_body_view` tells where sides are confused.
 """
 
 from kp_helpers.evaluate.ablation import (
@@ -44,6 +45,7 @@ from kp_helpers.evaluate.goals import reached
 from kp_helpers.evaluate.ideas import GOAL, Idea, candidates, combined, gains, greedy, over_joints
 from kp_helpers.evaluate.measures import ALL
 from kp_helpers.evaluate.pictured import pictured
+from kp_helpers.evaluate.prior import Prior, prior
 from kp_helpers.evaluate.protocol import (
     Found,
     Framed,
@@ -59,6 +61,7 @@ from kp_helpers.evaluate.protocol import (
     of_run,
     unlabelled,
 )
+from kp_helpers.evaluate.pseudo_labels import learn_with, pseudo_labelled
 from kp_helpers.evaluate.references import references, ridge_name
 from kp_helpers.evaluate.scores import (
     MEASURES,
@@ -100,6 +103,7 @@ __all__ = [
     "Framed",
     "Idea",
     "Measured",
+    "Prior",
     "Variant",
     "against",
     "appended_name",
@@ -127,6 +131,7 @@ __all__ = [
     "in_squares",
     "judged",
     "learn",
+    "learn_with",
     "listed",
     "load_base",
     "locate",
@@ -139,6 +144,8 @@ __all__ = [
     "over",
     "over_joints",
     "pictured",
+    "prior",
+    "pseudo_labelled",
     "random_points",
     "reached",
     "references",

@@ -3,6 +3,7 @@
 A variant's name is the `method` of its predictions, so `score` and all that follows take them as they are.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -88,19 +89,33 @@ def drawn(
 ) -> tuple[list[KeypointSample], list[KeypointSample]]:
     """`draw_run`, for any number of training images: a smaller draw is the beginning of a larger one.
 
-    Where more are asked for than there are sequences, further frames of the same sequences follow.
+    Where more are asked for than there are sequences, or protocol.frames_per_sequence asks for fewer of them,
+    further frames of the drawn sequences follow. DataError where they do not suffice.
     """
     showing = [sample for sample in train_set if sample.visible[joint]]
-    if protocol.train_images > len(showing):
-        raise DataError(
-            f"{len(showing)} training frames show {joint}, expected at least {protocol.train_images}"
-        )
-    count = min(protocol.train_images, len({sample.sequence for sample in showing}))
+    sequences = -(-protocol.train_images // protocol.frames_per_sequence)
+    count = min(sequences, len({sample.sequence for sample in showing}))
     train, test = draw_run(train_set, test_set, joint, run, protocol.replace(train_images=count))
-    first = {sample.name for sample in train}
-    order = np.random.default_rng((protocol.seed, run, 3)).permutation(len(showing))
-    rest = [showing[i] for i in order if showing[i].name not in first]
-    return train + rest[: protocol.train_images - count], test
+    further = _further(train, showing, np.random.default_rng((protocol.seed, run, 3)))
+    if len(train + further) < protocol.train_images:
+        raise DataError(
+            f"{len(train + further)} training frames show {joint} in {count} sequences, expected at least "
+            f"{protocol.train_images}"
+        )
+    return train + further[: protocol.train_images - count], test
+
+
+def _further(
+    train: Sequence[KeypointSample], showing: Sequence[KeypointSample], rng: np.random.Generator
+) -> list[KeypointSample]:
+    """The other frames of the sequences of `train` in random order, one of each sequence before its next."""
+    taken, places = {sample.name for sample in train}, Counter(sample.sequence for sample in train)
+    ranked = []
+    for sample in (showing[i] for i in rng.permutation(len(showing))):
+        if sample.name not in taken and sample.sequence in places:
+            places[sample.sequence] += 1
+            ranked.append((places[sample.sequence], sample))
+    return [sample for _, sample in sorted(ranked, key=lambda one: one[0])]
 
 
 def _learned(
