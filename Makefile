@@ -78,7 +78,7 @@ format: $(STAMP)  ## let ruff and nbstripout put code and notebooks in order
 	$(BIN)/nbstripout notebooks/*.ipynb
 
 clean:  ## remove what runs made, and what killed ones left; keeps .venv, results, training, your labels
-	rm -rf build/figures build/figures-smoke build/runs build/cache build/checkpoints
+	rm -rf build/figures build/figures-smoke build/figures-paper build/runs build/cache build/checkpoints
 	rm -rf .snakemake .pytest_cache .ruff_cache
 	test ! -d results || find results -mindepth 2 -name '.*' -prune -exec rm -rf {} +
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -13,7 +13,7 @@ from kp_helpers.sweeps import plan
 WORLDS = {  # profile -> (folder, sequences, frames a sequence) of the exported figures world
     "smoke": ("build/figures-smoke", 15, 6),
     "quick": ("build/figures", 60, 30),
-    "paper": ("build/figures", 60, 30),
+    "paper": ("build/figures-paper", 160, 10),
 }
 PROFILE = config.get("profile", "quick")
 if PROFILE not in WORLDS:
