@@ -37,15 +37,16 @@ def predict(
     views: int,
     protocol: Protocol,
     mirror: bool = False,
+    draws: int = 1,
 ) -> list[dict[str, Point]]:
     """Of each sample its keypoints, name -> (x, y) in pixels of the frame.
 
     embedding: a file of notebook 03, with the one joint that its tokens were appended for, or of notebook 02,
     with `keypoint_0` and so on. The noise level, layers and map size are those it was learned with. views: 1
     reads the plain picture, more average that many random views of it. protocol: its framing is used.
-    mirror: as in `TestTime`; a ValueError where nothing was learned for the other side.
+    mirror, draws: as in `TestTime`; a ValueError where nothing was learned for the other side.
     """
-    names, points_of = _reader(diffusion, embedding, views, mirror)
+    names, points_of = _reader(diffusion, embedding, {"views": views, "mirror": mirror, "draws": draws})
     found = []
     for sample in tqdm(samples, desc="pictures", unit="picture"):
         framed = evaluate.framed([sample], diffusion.image_size, protocol)
@@ -55,13 +56,16 @@ def predict(
     return found
 
 
-def _reader(diffusion: Diffusion, path: Path, views: int, mirror: bool) -> tuple[list[str], Callable]:
-    """Names of the keypoints of a saved embedding, and the function images (1, 3, S, S) -> (1, K, 2)."""
+def _reader(diffusion: Diffusion, path: Path, looks: dict) -> tuple[list[str], Callable]:
+    """Names of the keypoints of a saved embedding, and the function images (1, 3, S, S) -> (1, K, 2).
+
+    looks: settings of `TestTime`.
+    """
     width, fingerprint = diffusion.context_width, diffusion.fingerprint
     tensors, about = embeddings.load(path, fingerprint=fingerprint, width=width)
     learned = about["settings"]
     reading = Reading(**{**learned["reading"], "timestep": about["timestep"], "layers": about["layers"]})
-    settings = TestTime(views=views, mirror=mirror, reading=reading)
+    settings = TestTime(**looks, reading=reading)
     if "appended" in tensors:
         how = {"readout": learned["readout"], "mode": learned["mode"], "best": about.get("best")}
         how |= {"rivals": tensors.get("rivals"), "midline": metrics.mirrored(about["joint"]) is None}
@@ -88,7 +92,8 @@ def _run(options) -> None:
     samples = ImageFolder(options.images, options.labels, skip_damaged=options.skip_damaged)
     diffusion = diffusion_module.load(options.model, options.device)
     protocol = Protocol(framing=options.framing, jitter=0.0)
-    points = predict(diffusion, options.embedding, samples, options.views, protocol, options.mirror)
+    how = (options.views, protocol, options.mirror, options.draws)
+    points = predict(diffusion, options.embedding, samples, *how)
     WRITERS[options.out.suffix](options.out, samples, points, options.images)
     left_out = ", ".join(f"{count} {reason}" for reason, count in samples.left_out.items() if count)
     print(f"{options.out}: {len(samples)} pictures" + (f"; left out: {left_out}" if left_out else ""))
@@ -102,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", default="figures", help="folder or hub id it was learned on (figures)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or mps (cpu)")
     parser.add_argument("--views", type=int, default=1, help="random views to average, 1: the picture (1)")
+    parser.add_argument("--draws", type=int, default=1, help="noise draws of a view to average (1)")
     parser.add_argument("--mirror", action="store_true", help="average with the mirrored picture's maps")
     parser.add_argument("--framing", choices=FRAMINGS, default="letterbox", help="what is seen (letterbox)")
     parser.add_argument("--labels", type=Path, help="COCO .json or .csv with the people's boxes, for person")

@@ -72,11 +72,12 @@ def test_rivals_are_saved_and_compete_and_read_the_mirror_image(
     joint = readout.Appended(base, tokens[:1], mode="readout", rivals=tokens[1:])
     about = {**optimize.metadata(tiny_sd, own), "joint": "left_foot"}
     file = embeddings.save(tmp_path / "rivals.safetensors", joint.tensors(), about)
-    for mirror in (False, True):
-        out = tmp_path / f"{mirror}.csv"
-        assert _run(file, pictures, out, tiny_sd_folder, *(["--mirror"] if mirror else [])) == 0
+    for mirror, draws in ((False, 1), (True, 1), (False, 3)):
+        out = tmp_path / f"{mirror}-{draws}.csv"
+        more = ["--mirror"] if mirror else ["--draws", str(draws)]
+        assert _run(file, pictures, out, tiny_sd_folder, *more) == 0
         for row in csv.DictReader(out.open()):
-            settings = TestTime(mirror=mirror, reading=READING)
+            settings = TestTime(mirror=mirror, draws=draws, reading=READING)
             image = read_image(pictures / row["image"])[None]
             maps = readout.read_appended(tiny_sd, joint, image, settings)
             expected = 128 * readout.read_keypoints(maps, settings)[0]
