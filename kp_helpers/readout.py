@@ -3,6 +3,7 @@ points.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -25,16 +26,8 @@ def maps(
     tokens: Sequence[int] | slice | torch.Tensor | None = None,
 ) -> torch.Tensor:
     """`attention.attention_maps` as the settings say: of noised latents, (B, T, S, S), S = map_size."""
-    return attention.attention_maps(
-        diffusion.unet,
-        latents,
-        timestep_of(diffusion, reading),
-        context,
-        layers=reading.layers,
-        size=reading.map_size,
-        tokens=tokens,
-        precision=reading.precision,
-    )
+    asked = queries(diffusion, latents, context, reading)
+    return attention.maps_from_queries(diffusion.unet, asked, context, size=reading.map_size, tokens=tokens)
 
 
 def random_view(augmentation: Augmentation, seed: int, purpose: str, *keys: int) -> torch.Tensor:
@@ -129,8 +122,11 @@ def _joint_maps(diffusion: Diffusion, appended: Appended) -> MapsOf:
 def queries(
     diffusion: Diffusion, latents: torch.Tensor, context: torch.Tensor, reading: Reading
 ) -> list[attention.Query]:
-    """`attention.queries` as the settings say, of noised latents (B, C, h, w) under a context (N, D)."""
-    return attention.queries(
+    """`attention.queries` as the settings say, of noised latents (B, C, h, w) under a context (N, D).
+
+    They are divided by the temperature, and so are all logits that they make.
+    """
+    found = attention.queries(
         diffusion.unet,
         latents,
         timestep_of(diffusion, reading),
@@ -138,6 +134,9 @@ def queries(
         layers=reading.layers,
         precision=reading.precision,
     )
+    if reading.temperature == 1:  # nothing to copy
+        return found
+    return [replace(query, values=query.values / reading.temperature) for query in found]
 
 
 def joint_map(

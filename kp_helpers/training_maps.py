@@ -99,12 +99,8 @@ class ReadoutMaps:
 
     @torch.no_grad()
     def _build(self, latents: torch.Tensor) -> ReadoutView:
-        unet, reading = self.diffusion.unet, self.reading
-        timestep = readout.timestep_of(self.diffusion, reading)
-        asked = attention.queries(
-            unet, latents, timestep, self.base, layers=reading.layers, precision=reading.precision
-        )
-        rivals = attention.rival_sums(unet, asked, self.base, size=reading.map_size)
+        asked = readout.queries(self.diffusion, latents, self.base, self.reading)
+        rivals = attention.rival_sums(self.diffusion.unet, asked, self.base, size=self.reading.map_size)
         return ReadoutView(asked, rivals).to(self.dtype)
 
     def _key(self, pairs: ImagePairs, image: int, view: int) -> str:
@@ -130,6 +126,7 @@ class ReadoutMaps:
             "timestep": timestep,
             "layers": reading.layers or attention.readout_layers(model.unet),
             "map_size": reading.map_size,
+            "temperature": reading.temperature,
             "kept": str(self.dtype),
         }
 

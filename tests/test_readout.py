@@ -79,6 +79,17 @@ def test_the_reading_has_its_precision(tiny_sd, images, context):
     assert 0 < (found - exact).abs().max() < 0.05
 
 
+def test_logits_are_divided_by_the_temperature(tiny_sd, images, context):
+    """The softmax of upsampled logits of each layer, written out."""
+    latents, cold = _noised(tiny_sd, images, 0, "test noise", 0), READING.replace(temperature=0.5)
+    with torch.no_grad():
+        layers = attention.logits(tiny_sd.unet, latents, 20, context).values()
+        found = readout.maps(tiny_sd, latents, context, cold)
+    fine = [F.interpolate(one[0], size=(32, 32), mode="bicubic", align_corners=False) for one in layers]
+    expected = torch.stack([(2 * one).softmax(dim=1).mean(dim=0) for one in fine]).mean(dim=0)
+    assert torch.allclose(found[0], expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("mode", ["coupled", "readout"])
 @pytest.mark.parametrize("how, best", [("sum", None), ("mean", None), ("best", 1)])
 def test_the_map_of_a_joint(tiny_sd, images, context, mode, how, best):

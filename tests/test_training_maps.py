@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from kp_helpers import attention, embeddings, optimize
+from kp_helpers import attention, embeddings, optimize, readout
 from kp_helpers.config import AppendedStage, Augmentation, Reading
 from kp_helpers.readout_cache import ReadoutCache
 from kp_helpers.training_maps import ReadoutMaps
@@ -62,6 +62,7 @@ def key(tiny_sd, base, images, settings, image: int = 0, view: int = 0) -> str:
         {"reading": READING.replace(map_size=16)},
         {"reading": READING.replace(timestep=21)},
         {"reading": READING.replace(precision="bfloat16")},
+        {"reading": READING.replace(temperature=2.0)},
         {"reading": READING.replace(layers=("up_blocks.1.attentions.0.transformer_blocks.0.attn2",))},
     ],
 )
@@ -75,6 +76,16 @@ def test_another_picture_view_base_or_place_has_another_key(tiny_sd, base, image
     found = [key(tiny_sd, base, images, SETTINGS, image, view) for image in (0, 1) for view in (0, 1)]
     found += [key(tiny_sd, base + 1e-6, images, SETTINGS), key(tiny_sd, base, moved, SETTINGS)]
     assert len(set(found)) == 6
+
+
+def test_a_view_is_learned_from_as_it_is_read(tiny_sd, base, images):
+    reading, own = READING.replace(temperature=0.5), base[:3] + 1
+    pairs = ImagePairs(tiny_sd, images, SETTINGS.replace(reading=reading, readout="mean"), 2)
+    maps = ReadoutMaps(tiny_sd, base, reading, ReadoutCache(), "float32")
+    ((found, _),) = maps([pairs], [own], [1], 0)
+    asked = readout.queries(tiny_sd, pairs.latents(1, 0), base, reading)
+    joint = readout.joint_map(tiny_sd, readout.Appended(base, own, "mean", mode="readout"), asked, reading)
+    assert torch.allclose(found.mean(dim=1), joint, atol=1e-5)
 
 
 def test_float16_is_near_float32(tiny_sd, base, images):

@@ -30,6 +30,7 @@ class Reading(Settings):
         None, description="cross-attention layers to read; None takes the first four going up"
     )
     map_size: Count = Field(128, description="side of the maps in pixels")
+    temperature: Positive = Field(1.0, description="of the maps' softmax: logits are divided by it")
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="of the U-Net's pass; queries, logits and maps are float32 always"
     )
