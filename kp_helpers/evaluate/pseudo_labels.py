@@ -46,7 +46,7 @@ def pseudo_labelled(
 ) -> PseudoLabelled:
     """The `keep` pictures of which the embedding is most certain."""
     maps = readout.read_appended(diffusion, appended, pictures.images, settings.test)
-    points = readout.read_keypoints(maps[:, None], settings.test)[:, 0]
+    points = readout.read_keypoints(maps, settings.test)
     sure = certainty(maps, points, settings.appended.sigma)
     first = sure.argsort(descending=True, stable=True)[:keep].tolist()
     return PseudoLabelled(_some(pictures, first), points[first].cpu(), sure[first].cpu())
