@@ -40,7 +40,7 @@ def notebook_page(text: str) -> str:
     """The page of a notebook given as its JSON text, without scripts and handlers in outputs and prose.
 
     Of a control, whose script would come from elsewhere, the picture that stands beside it is shown. Large
-    pictures become JPEG where that halves them; `figures/` has them as they were.
+    pictures become JPEG where that halves them; `figures/` has them as PNG.
     """
     exporter = HTMLExporter(sanitize_html=True, filters={"clean_html": clean})
     notebook = nbformat.reads(text, as_version=4)
