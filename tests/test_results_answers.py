@@ -73,3 +73,9 @@ def test_real_data_come_first_then_more_cases_then_the_papers_mode(tmp_path):
         ("b_fast", OPEN),
         ("a_few", OPEN),
     ]
+
+
+def test_the_cases_that_count_are_those_behind_the_claim(tmp_path):
+    save(tmp_path, TARGET, "broad", verdicts=[verdict("a", OPEN, n=80)], metrics=[hit("x", 1.0, n=9000)])
+    save(tmp_path, TARGET, "deep", verdicts=[verdict("a", HOLDS, n=800)], metrics=[hit("x", 1.0, n=800)])
+    assert found(GRID, tmp_path).run.name == "deep"

@@ -60,3 +60,9 @@ def test_methods_and_variants_that_the_paper_does_not_quote_are_left_out(tmp_pat
     rows = [hit(f"left_foot, base token: {DIRECTION}", 1.0, **QUOTED), hit(NAME, 2.0)]
     save(tmp_path, PROTOCOL, "quick", metrics=rows)
     assert found(FOOT, tmp_path).verdict == ABSENT
+
+
+def test_of_two_runs_that_with_more_cases_of_this_number(tmp_path):
+    save(tmp_path, PROTOCOL, "broad", metrics=[hit(NAME, 1.0, **QUOTED), hit("other", 2.0, n=9000)])
+    save(tmp_path, PROTOCOL, "deep", metrics=[hit(NAME, 3.0, n=800, **QUOTED)])
+    assert found(FOOT, tmp_path).run.name == "deep"

@@ -32,9 +32,13 @@ class Answer:
 
 
 def answer(claim: Claim, runs: list[Run]) -> Answer:
-    """The verdict on a claim, from those rows of its notebook's runs whose text is one of the claim's."""
+    """The verdict on a claim, from those rows of its notebook's runs whose text is one of the claim's.
+
+    The best run is that on real data, and then that with the most cases behind one of these rows.
+    """
     asked = [run for run in runs if run.notebook == claim.notebook and _rows(claim, run)]
-    first, *others = [_of_run(claim, run) for run in sorted(asked, key=Run.rank)] or [Answer(claim=claim)]
+    asked.sort(key=lambda run: (run.data != "3DPW", -_cases(claim, run), run.rank()))
+    first, *others = [_of_run(claim, run) for run in asked] or [Answer(claim=claim)]
     return Answer(**{**vars(first), "others": tuple(others)})
 
 
@@ -53,6 +57,10 @@ def _of_run(claim: Claim, run: Run) -> Answer:
     missing = () if claim.grid else tuple(text for text in claim.texts if text not in found)
     verdict = combined([row.verdict for row in rows], bool(missing))
     return Answer(claim=claim, verdict=verdict, run=run, rows=rows, missing=missing)
+
+
+def _cases(claim: Claim, run: Run) -> float:
+    return max(row.n or 0 for row in _rows(claim, run))
 
 
 def _rows(claim: Claim, run: Run) -> tuple[Verdict, ...]:
