@@ -50,8 +50,9 @@ MORE = {  # (profile, notebook) -> the grid of an ablation, where it is not the 
     " -p weights 0:0:1,1:0:5,0:1:5,1:1:1,5:1:5,1:5:5,5:1:1,1:5:1",
 }
 if MODEL == "figures":  # read-out mode, and twice the resolution of the model's finest features: hours on two cores
-    PAPER = dict.fromkeys([APPENDED, VIEWS, PROTOCOL], "-p mode readout -p map_size 64")
-    PAPER |= dict.fromkeys([TARGET, SIZE, WEIGHTS, FAILED], "-p mode readout") | {FIRST[2]: "-p map_size 64"}
+    PAPER = dict.fromkeys([APPENDED, PROTOCOL], "-p mode readout -p map_size 64") | {FIRST[2]: "-p map_size 64"}
+    PAPER |= dict.fromkeys([TARGET, SIZE, WEIGHTS, FAILED], "-p mode readout -p test_images 40")
+    PAPER |= {VIEWS: "-p mode readout -p map_size 64 -p test_images 40"}
 else:  # coupled mode and maps of 128, in the ablations too
     PAPER = dict.fromkeys([TARGET, SIZE, WEIGHTS, FAILED, BEYOND], "-p map_size 0")
 
