@@ -96,7 +96,21 @@ def read_appended(
     diffusion: Diffusion, appended: Appended, images: torch.Tensor, settings: TestTime
 ) -> torch.Tensor:
     """Test-time maps of a joint, (B, S, S) with S = settings.read_size; images (B, 3, H, W) in [0,1]."""
-    return over_views(diffusion, images, settings, _joint_maps(diffusion, appended))[:, 0]
+    return over_views(diffusion, images, settings, _joint_maps(diffusion, [appended]))[:, 0]
+
+
+@torch.no_grad()
+def read_points(
+    diffusion: Diffusion, several: Sequence[Appended], images: torch.Tensor, settings: TestTime
+) -> torch.Tensor:
+    """The keypoints of several embeddings that share the U-Net's passes, (B, E, 2) as (x, y) in [0,1].
+
+    All of them must condition the U-Net alike, as those of one base do in read-out mode. images: (B, 3, H, W)
+    in [0,1]. Memory holds the maps of one image.
+    """
+    each = _views(diffusion, images, settings, _joint_maps(diffusion, several))
+    found = [read_keypoints(heatmaps.average_views(own, thetas.to(own)), settings) for own, thetas in each]
+    return torch.stack(found)
 
 
 def appended_views(
@@ -105,16 +119,21 @@ def appended_views(
     """What `read_appended` averages: of each image the joint's maps in its views (V, 1, S, S), each as its
     view shows it, and the views (V, 2, 3).
     """
-    return _views(diffusion, images, settings, _joint_maps(diffusion, appended))
+    return _views(diffusion, images, settings, _joint_maps(diffusion, [appended]))
 
 
-def _joint_maps(diffusion: Diffusion, appended: Appended) -> MapsOf:
-    """The joint's map (B, 1, S, S)."""
-    conditioning = appended.conditioning
+def _joint_maps(diffusion: Diffusion, several: Sequence[Appended]) -> MapsOf:
+    """The joint's map of each embedding, (B, E, S, S)."""
+    conditioning = several[0].conditioning
+    if not all(torch.equal(one.conditioning, conditioning) for one in several[1:]):
+        raise ValueError(
+            "these embeddings condition the U-Net differently, expected one base in read-out mode"
+        )
 
     def joint_maps(latents: torch.Tensor, reading: Reading, mirrored: bool) -> torch.Tensor:
         asked = queries(diffusion, latents, conditioning, reading)
-        return joint_map(diffusion, appended.mirrored if mirrored else appended, asked, reading)[:, None]
+        sides = [one.mirrored if mirrored else one for one in several]
+        return torch.stack([joint_map(diffusion, one, asked, reading) for one in sides], dim=1)
 
     return joint_maps
 

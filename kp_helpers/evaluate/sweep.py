@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from kp_helpers import checkpoints, optimize, readout
-from kp_helpers.config import AppendedStage, Profile, Protocol
+from kp_helpers.config import AppendedStage, Profile, Protocol, TestTime
 from kp_helpers.data import DataError, KeypointSample
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.evaluate.controls import mean_position
@@ -73,10 +73,11 @@ def sweep(
     given, kept = (optimize.appended_stages, diffusion, base), ReadoutCache(cache, diffusion.device)
     finish = partial(checkpoints.finish, checkpoint, *given, cache=kept)
     learned = _learned(finish, trains, joint, [of_run(o.appended, run) for o in own], at_once)
+    tests = [test for _, test in shown]
+    points = _read(diffusion, learned, tests, [one.test for one in own])
     found = []
-    for variant, one, (_, test), appended in zip(variants, own, shown, learned, strict=True):
-        maps = readout.read_appended(diffusion, appended, test.images, one.test)
-        found += located(test, readout.read_keypoints(maps, one.test), joint, variant.name, run)
+    for variant, test, of_test in zip(variants, tests, points, strict=True):
+        found += located(test, of_test, joint, variant.name, run)
     return found + mean_position(*shown[0], joint, run)
 
 
@@ -142,6 +143,28 @@ def _learned(
             batch, _ = finish(images, points, own, others=[trains[n].others(joint) for n in part])
             learned |= zip(part, batch.results, strict=True)
     return [learned[number] for number in range(len(settings))]
+
+
+def _read(
+    diffusion: Diffusion, learned: Sequence[Appended], tests: Sequence[Framed], settings: Sequence[TestTime]
+) -> list[torch.Tensor]:
+    """The points (n, 2) of each embedding; those that look alike at the same pictures share the passes."""
+    alike: dict[tuple, list[int]] = {}
+    for number, (one, test, how) in enumerate(zip(learned, tests, settings, strict=True)):
+        alone = number if one.mode == "coupled" else None
+        alike.setdefault((how, _seen(test), alone), []).append(number)
+    points: dict[int, torch.Tensor] = {}
+    for (how, *_), numbers in alike.items():
+        several = [learned[n] for n in numbers]
+        found = readout.read_points(diffusion, several, tests[numbers[0]].images, how)
+        points |= zip(numbers, found.unbind(dim=1), strict=True)
+    return [points[number] for number in range(len(learned))]
+
+
+def _seen(pictures: Framed) -> tuple:
+    return tuple(
+        (sample.name, square) for sample, square in zip(pictures.samples, pictures.squares, strict=True)
+    )
 
 
 def _shown(
