@@ -91,6 +91,22 @@ def test_a_run_draws_distinct_sequences_by_seed(sets):
     assert len({tuple(sample.name for sample in train) for train, _ in draws}) > 1
 
 
+def test_smaller_draws_begin_larger_ones(sets):
+    """Beyond the sequences further frames follow, or before where more of a sequence are asked for."""
+
+    def labelled(count: int, **changes) -> list:
+        protocol = config.Protocol(train_images=count, test_images=2, **changes)
+        return evaluate.draw_run(*sets, "head", 2, protocol)[0]
+
+    names = {count: [sample.name for sample in labelled(count)] for count in (1, 2, 3, 5)}
+    assert all(names[5][:count] == names[count] for count in (1, 2, 3)) and len(set(names[5])) == 5
+    assert len({sample.sequence for sample in labelled(3)}) == 3
+    few = [sample.sequence for sample in labelled(4, frames_per_sequence=2)]
+    assert sorted(map(few.count, set(few))) == [2, 2]
+    with pytest.raises(DataError, match="9 training frames show head in . sequences, expected at least 10"):
+        labelled(10)
+
+
 def test_training_and_test_stay_apart_in_one_set(sets):
     train, test = evaluate.draw_run(
         sets[0], sets[0], "head", 0, config.Protocol(train_images=1, test_images=2)

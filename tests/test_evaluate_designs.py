@@ -47,7 +47,7 @@ def test_a_text_that_names_none_is_refused(text, message):
 def test_runs_share_their_pictures(tiny_threedpw):
     sets = [evaluate.data_set(tiny_threedpw, split, ("head",)) for split in ("train", "test")]
     drawn = [
-        evaluate.drawn(*sets, "head", 1, design.protocol)
+        evaluate.draw_run(*sets, "head", 1, design.protocol)
         for design in evaluate.designs("1x2,3x2", PROTOCOL, ("head",))
     ]
     (few, test), (many, same) = drawn

@@ -35,7 +35,7 @@ def test_a_ridge_prediction_is_the_maximum_of_scikit_learns_fit(sets, base, tiny
     protocol = SETTINGS.protocol.replace(train_images=3)
     train, test = (
         evaluate.framed(samples, tiny_sd.image_size, protocol)
-        for samples in evaluate.drawn(*sets, "head", 1, protocol)
+        for samples in evaluate.draw_run(*sets, "head", 1, protocol)
     )
     found = evaluate.references(tiny_sd, base, sets, "head", SETTINGS, [1, 3], 1)
     names = [evaluate.NEAREST, "ridge, 1 label", "ridge, 3 labels"]
@@ -53,7 +53,7 @@ def test_a_ridge_prediction_is_the_maximum_of_scikit_learns_fit(sets, base, tiny
 
 
 def test_the_nearest_neighbour_is_that_of_the_controls(sets, base, tiny_sd):
-    drawn = evaluate.drawn(*sets, "head", 0, SETTINGS.protocol)
+    drawn = evaluate.draw_run(*sets, "head", 0, SETTINGS.protocol)
     train, test = (evaluate.framed(own, tiny_sd.image_size, SETTINGS.protocol) for own in drawn)
     appended = readout.Appended(base, base[:2], mode="readout")
     settings = SETTINGS.replace(appended=SETTINGS.appended.replace(mode="readout"))

@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from kp_helpers import config, evaluate, readout
-from kp_helpers.data import DataError
 from kp_helpers.evaluate import Variant
 
 SETTINGS = config.profile("smoke")
@@ -59,26 +58,3 @@ def test_the_batch_may_be_cut_and_cached(sets, base, tiny_sd, tmp_path):
     whole = evaluate.sweep(*given)
     assert evaluate.sweep(*given, cache=tmp_path, at_once=1) == whole
     assert evaluate.sweep(*given, cache=tmp_path) == whole and list(tmp_path.glob("*.safetensors"))
-
-
-def test_smaller_draws_begin_larger_ones(sets):
-    names = {
-        count: [
-            s.name
-            for s in evaluate.drawn(*sets, "head", 2, config.Protocol(train_images=count, test_images=2))[0]
-        ]
-        for count in (1, 2, 3, 5)
-    }
-    assert all(names[5][:count] == names[count] for count in (1, 2, 3))
-    assert len({name.split("/")[0] for name in names[3]}) == 3 and len(set(names[5])) == 5
-    protocol = config.Protocol(train_images=2, test_images=2)
-    assert evaluate.drawn(*sets, "head", 2, protocol) == evaluate.draw_run(*sets, "head", 2, protocol)
-    few = [
-        one.sequence
-        for one in evaluate.drawn(*sets, "head", 2, protocol.replace(train_images=4, frames_per_sequence=2))[
-            0
-        ]
-    ]
-    assert sorted(map(few.count, set(few))) == [2, 2]
-    with pytest.raises(DataError, match="9 training frames show head in . sequences, expected at least 10"):
-        evaluate.drawn(*sets, "head", 2, protocol.replace(train_images=10))

@@ -75,7 +75,7 @@ from kp_helpers.evaluate.scores import (
     summarise,
 )
 from kp_helpers.evaluate.surroundings import MISSES, surroundings
-from kp_helpers.evaluate.sweep import Variant, drawn, sweep
+from kp_helpers.evaluate.sweep import Variant, sweep
 from kp_helpers.evaluate.tables import beside_paper, table
 from kp_helpers.evaluate.views import VOTE_RADIUS, WAYS, by_views, humps, vote
 
@@ -122,7 +122,6 @@ __all__ = [
     "differences",
     "directions",
     "draw_run",
-    "drawn",
     "framed",
     "gains",
     "greedy",

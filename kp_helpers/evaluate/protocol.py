@@ -4,6 +4,7 @@ Predictions end in pixels of the frame, whatever square of it the model was show
 """
 
 import zlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,12 +124,36 @@ def draw_run(
     run: int,
     protocol: Protocol,
 ) -> tuple[list[KeypointSample], list[KeypointSample]]:
-    """Training and test samples of a run, each from a sequence of its own and showing the joint, by seed."""
-    seed, shows = (protocol.seed, run), (joint,)
-    train = [train_set[i] for i in draw(train_set, protocol.train_images, (*seed, 1), visible=shows)]
-    used = {sample.sequence for sample in train}
-    test = draw(test_set, protocol.test_images, (*seed, 0), visible=shows, without=used)
-    return train, [test_set[i] for i in test]
+    """Training and test samples of a run that show the joint, by seed; a smaller draw begins a larger one.
+
+    Test samples are each from a sequence of its own, and training samples too, as far as
+    protocol.frames_per_sequence and the number of sequences let them: further frames of the drawn sequences
+    follow, one of each before its next. DataError where they do not suffice.
+    """
+    seed, showing = (protocol.seed, run), [one for one in train_set if one.visible[joint]]
+    sequences = -(-protocol.train_images // protocol.frames_per_sequence)
+    count = min(sequences, len({one.sequence for one in showing}))
+    train = [showing[i] for i in draw(showing, count, (*seed, 1))]
+    further = _further(train, showing, np.random.default_rng((*seed, 3)))
+    if len(train + further) < protocol.train_images:
+        found = f"{len(train + further)} training frames show {joint} in {count} sequences"
+        raise DataError(f"{found}, expected at least {protocol.train_images}")
+    used = {one.sequence for one in train}
+    test = draw(test_set, protocol.test_images, (*seed, 0), visible=(joint,), without=used)
+    return train + further[: protocol.train_images - count], [test_set[i] for i in test]
+
+
+def _further(
+    train: Sequence[KeypointSample], showing: Sequence[KeypointSample], rng: np.random.Generator
+) -> list[KeypointSample]:
+    """The other frames of the sequences of `train` in random order, one of each sequence before its next."""
+    taken, places = {sample.name for sample in train}, Counter(sample.sequence for sample in train)
+    ranked = []
+    for sample in (showing[i] for i in rng.permutation(len(showing))):
+        if sample.name not in taken and sample.sequence in places:
+            places[sample.sequence] += 1
+            ranked.append((places[sample.sequence], sample))
+    return [sample for _, sample in sorted(ranked, key=lambda one: one[0])]
 
 
 def load_base(path: Path, diffusion: Diffusion) -> torch.Tensor:

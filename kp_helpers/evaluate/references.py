@@ -12,8 +12,7 @@ from kp_helpers.config import Profile, Reading, TestTime
 from kp_helpers.data import KeypointSample
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.evaluate import controls, ridge
-from kp_helpers.evaluate.protocol import Found, framed, located
-from kp_helpers.evaluate.sweep import drawn
+from kp_helpers.evaluate.protocol import Found, draw_run, framed, located
 from kp_helpers.heatmaps import gaussian_target
 
 STRENGTH = 0.25
@@ -45,7 +44,7 @@ def references(
     training samples show the joint less often than asked for.
     """
     most = settings.protocol.replace(train_images=max(*labels, settings.protocol.train_images))
-    train, test_samples = drawn(*sets, joint, run, most)
+    train, test_samples = draw_run(*sets, joint, run, most)
     test = framed(test_samples, diffusion.image_size, settings.protocol)
     fits = _fits(diffusion, base, train, joint, settings, labels)
     few = framed(train[: settings.protocol.train_images], diffusion.image_size, settings.protocol)

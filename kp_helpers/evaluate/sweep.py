@@ -3,18 +3,16 @@
 A variant's name is the `method` of its predictions, so `score` and all that follows take them as they are.
 """
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from kp_helpers import checkpoints, optimize, readout
 from kp_helpers.config import AppendedStage, Profile, Protocol, TestTime
-from kp_helpers.data import DataError, KeypointSample
+from kp_helpers.data import KeypointSample
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.evaluate.controls import mean_position
 from kp_helpers.evaluate.protocol import (
@@ -81,44 +79,6 @@ def sweep(
     return found + mean_position(*shown[0], joint, run)
 
 
-def drawn(
-    train_set: Sequence[KeypointSample],
-    test_set: Sequence[KeypointSample],
-    joint: str,
-    run: int,
-    protocol: Protocol,
-) -> tuple[list[KeypointSample], list[KeypointSample]]:
-    """`draw_run`, for any number of training images: a smaller draw is the beginning of a larger one.
-
-    Where more are asked for than there are sequences, or protocol.frames_per_sequence asks for fewer of them,
-    further frames of the drawn sequences follow. DataError where they do not suffice.
-    """
-    showing = [sample for sample in train_set if sample.visible[joint]]
-    sequences = -(-protocol.train_images // protocol.frames_per_sequence)
-    count = min(sequences, len({sample.sequence for sample in showing}))
-    train, test = draw_run(train_set, test_set, joint, run, protocol.replace(train_images=count))
-    further = _further(train, showing, np.random.default_rng((protocol.seed, run, 3)))
-    if len(train + further) < protocol.train_images:
-        raise DataError(
-            f"{len(train + further)} training frames show {joint} in {count} sequences, expected at least "
-            f"{protocol.train_images}"
-        )
-    return train + further[: protocol.train_images - count], test
-
-
-def _further(
-    train: Sequence[KeypointSample], showing: Sequence[KeypointSample], rng: np.random.Generator
-) -> list[KeypointSample]:
-    """The other frames of the sequences of `train` in random order, one of each sequence before its next."""
-    taken, places = {sample.name for sample in train}, Counter(sample.sequence for sample in train)
-    ranked = []
-    for sample in (showing[i] for i in rng.permutation(len(showing))):
-        if sample.name not in taken and sample.sequence in places:
-            places[sample.sequence] += 1
-            ranked.append((places[sample.sequence], sample))
-    return [sample for _, sample in sorted(ranked, key=lambda one: one[0])]
-
-
 def _learned(
     finish: Callable,
     trains: Sequence[Framed],
@@ -180,7 +140,7 @@ def _shown(
     for protocol in dict.fromkeys(protocols):
         framing = protocol.replace(train_images=1)
         parts = []
-        for samples in drawn(*sets, joint, run, protocol):
+        for samples in draw_run(*sets, joint, run, protocol):
             for sample in samples:
                 if (framing, sample.name) not in kept:
                     kept[framing, sample.name] = framed([sample], size, protocol)

@@ -98,7 +98,7 @@ def _what_is_seen(job: Job) -> tuple:
 
 def _see(given: _Loaded, job: Job, run: int, cache: Path) -> int:
     own = evaluate.of_run(job.settings.appended, run)
-    train, _ = evaluate.drawn(*given.sets, job.joint, run, job.settings.protocol)
+    train, _ = evaluate.draw_run(*given.sets, job.joint, run, job.settings.protocol)
     images = evaluate.framed(train, given.model.image_size, job.settings.protocol).images
     pairs = ImagePairs(given.model, images, own, own.pool)
     kept = ReadoutCache(cache, given.model.device)
