@@ -7,9 +7,8 @@ from functools import cached_property
 import torch
 
 from kp_helpers import losses
-from kp_helpers.attention import readout_layers
 from kp_helpers.heatmaps import cauchy_target, gaussian_target
-from kp_helpers.readout import combine
+from kp_helpers.readout import combine, layers_of
 from kp_helpers.training_examples import Examples
 from kp_helpers.training_views import ImagePairs
 
@@ -41,8 +40,9 @@ class Labelled:
     @property
     def layers(self) -> int:
         """How many parts a token has, one for each layer that reads with tokens of its own."""
-        reading, unet = self.settings.reading, self.pairs.diffusion.unet
-        return len(reading.layers or readout_layers(unet)) if self.settings.layer_tokens else 1
+        if not self.settings.layer_tokens:
+            return 1
+        return len(layers_of(self.pairs.diffusion, self.settings.reading))
 
     @cached_property
     def targets(self) -> torch.Tensor:

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import torch
 
-from kp_helpers import attention, embeddings, keypoints, losses, restarts, starts
+from kp_helpers import embeddings, keypoints, losses, restarts, starts
 from kp_helpers.appended import Appended
 from kp_helpers.config import AppendedStage, BaseStage, ConfigError
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.joint_losses import TARGETS as TARGETS
 from kp_helpers.joint_losses import Labelled
-from kp_helpers.readout import timestep_of
+from kp_helpers.readout import layers_of, timestep_of
 from kp_helpers.readout_cache import ReadoutCache
 from kp_helpers.runs import Run, RunBatch
 from kp_helpers.training_examples import examples
@@ -134,7 +134,7 @@ def metadata(diffusion: Diffusion, settings: BaseStage | AppendedStage) -> dict:
         "model": diffusion.name,
         "model_hash": diffusion.fingerprint,
         "revision": diffusion.revision,
-        "layers": list(reading.layers or attention.readout_layers(diffusion.unet)),
+        "layers": list(layers_of(diffusion, reading)),
         "timestep": timestep_of(diffusion, reading),
         "precision": reading.precision,
         "settings": settings.model_dump(mode="json"),

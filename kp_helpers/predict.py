@@ -64,7 +64,8 @@ def _reader(diffusion: Diffusion, path: Path, looks: dict) -> tuple[list[str], C
     width, fingerprint = diffusion.context_width, diffusion.fingerprint
     tensors, about = embeddings.load(path, fingerprint=fingerprint, width=width)
     learned = about["settings"]
-    reading = Reading(**{**learned["reading"], "timestep": about["timestep"], "layers": about["layers"]})
+    told = {"timestep": about["timestep"], "layers": about["layers"], "finest_layers": 0}
+    reading = Reading(**{**learned["reading"], **told})
     settings = TestTime(**looks, reading=reading)
     if "appended" in tensors:
         how = {"readout": learned["readout"], "mode": learned["mode"], "best": about.get("best")}

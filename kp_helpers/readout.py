@@ -18,6 +18,11 @@ IDENTITY = torch.tensor([[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])
 SELECTION_IMAGES = 100
 
 
+def layers_of(diffusion: Diffusion, reading: Reading) -> tuple[str, ...]:
+    """Names of the layers that are read."""
+    return reading.layers or attention.readout_layers(diffusion.unet, reading.finest_layers)
+
+
 def maps(
     diffusion: Diffusion,
     latents: torch.Tensor,
@@ -150,7 +155,7 @@ def queries(
         latents,
         timestep_of(diffusion, reading),
         context,
-        layers=reading.layers,
+        layers=layers_of(diffusion, reading),
         precision=reading.precision,
     )
     if reading.temperature == 1:  # nothing to copy

@@ -124,7 +124,7 @@ class ReadoutMaps:
             "computed": [str(model.unet.dtype), model.device.type, reading.precision],
             "base": digest({"base": self.base.cpu()}),
             "timestep": timestep,
-            "layers": reading.layers or attention.readout_layers(model.unet),
+            "layers": readout.layers_of(model, reading),
             "map_size": reading.map_size,
             "temperature": reading.temperature,
             "kept": str(self.dtype),

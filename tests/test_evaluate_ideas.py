@@ -63,3 +63,10 @@ def test_ideas_are_put_together_unless_they_contradict():
     assert found.test == {"views": 2, "window": 3.0}
     with pytest.raises(ValueError, match="both: 'b' changes 'objective', as an idea before it does"):
         combined("both", IDEAS[:2])
+    levels = [
+        Idea(name, "level", reading={setting: 2})
+        for name, setting in (("t", "timestep"), ("f", "finest_layers"))
+    ]
+    assert combined("both", levels).reading == {"timestep": 2, "finest_layers": 2}
+    with pytest.raises(ValueError, match="both: 't' changes 'timestep', as an idea before it does"):
+        combined("both", [*levels, levels[0]])

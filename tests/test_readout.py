@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from kp_helpers import attention, embeddings, heatmaps, keypoints, looks, randomness, readout
-from kp_helpers.config import BaseStage, Reading, TestTime
+from kp_helpers.config import BaseStage, ConfigError, Reading, TestTime
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.readout import Appended
 
@@ -126,3 +126,19 @@ def test_selected_tokens_are_those_that_images_choose_most_often(tiny_sd, images
     assert found.tolist() == expected
     with pytest.raises(ValueError, match="k is 13"):
         readout.select_tokens(tiny_sd, context, images, settings, 13)
+
+
+def test_the_finest_layers_are_the_last_going_up(tiny_sd, images, context):
+    """By their names, and by the maps of these layers alone."""
+    own = READING.replace(finest_layers=2)
+    every = [name for name in attention.cross_attention_layers(tiny_sd.unet) if name.startswith("up_blocks.")]
+    assert readout.layers_of(tiny_sd, own) == tuple(every[-2:])
+    assert readout.layers_of(tiny_sd, READING) == attention.readout_layers(tiny_sd.unet) != tuple(every[-2:])
+    latents = _noised(tiny_sd, images, 0, "test noise", 0)
+    with torch.no_grad():
+        expected = attention.attention_maps(tiny_sd.unet, latents, 20, context, size=32, layers=every[-2:])
+        assert torch.allclose(readout.maps(tiny_sd, latents, context, own), expected, atol=1e-6)
+    with pytest.raises(ConfigError, match="finest_layers is 2 beside named layers, expected one of both"):
+        own.replace(layers=tuple(every))
+    with pytest.raises(attention.AttentionError, match=f"has {len(every)} .* modules, expected 99"):
+        readout.layers_of(tiny_sd, own.replace(finest_layers=99))

@@ -29,11 +29,22 @@ class Reading(Settings):
     layers: Names | None = Field(
         None, description="cross-attention layers to read; None takes the first four going up"
     )
+    finest_layers: Index = Field(
+        0, description="reads the last so many going up instead, whose maps are finer; 0 reads `layers`"
+    )
     map_size: Count = Field(128, description="side of the maps in pixels")
     temperature: Positive = Field(1.0, description="of the maps' softmax: logits are divided by it")
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="of the U-Net's pass; queries, logits and maps are float32 always"
     )
+
+    @model_validator(mode="after")
+    def _one_choice(self):
+        if self.finest_layers and self.layers is not None:
+            raise ValueError(
+                f"finest_layers is {self.finest_layers} beside named layers, expected one of both"
+            )
+        return self
 
 
 class TestTime(Settings):

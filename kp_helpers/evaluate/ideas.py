@@ -15,11 +15,12 @@ from kp_helpers.evaluate.sweep import Variant
 
 GOAL = "within_square"
 """Column of `score` that ideas are chosen by."""
+PARTS = ("appended", "test", "reading")
 
 
 @dataclass(frozen=True)
 class Idea:
-    """A named change of the settings of learning (`appended`) and of reading (`test`).
+    """A named change of the settings of learning (`appended`), of the test (`test`) and of both readings.
 
     group: what it is about.
     """
@@ -28,16 +29,17 @@ class Idea:
     group: str
     appended: Mapping = field(default_factory=dict)
     test: Mapping = field(default_factory=dict)
+    reading: Mapping = field(default_factory=dict)
 
     @property
     def changed(self) -> set[tuple[str, str]]:
         """The settings that it changes, each with the part of the profile that it belongs to."""
-        return {(part, name) for part in ("appended", "test") for name in getattr(self, part)}
+        return {(part, name) for part in PARTS for name in getattr(self, part)}
 
 
 def combined(name: str, ideas: Sequence[Idea]) -> Variant:
     """All changes of the ideas at once; ValueError where two of them change one setting."""
-    changes: dict[str, dict] = {"appended": {}, "test": {}}
+    changes: dict[str, dict] = {part: {} for part in PARTS}
     for idea in ideas:
         for part, own in changes.items():
             twice = own.keys() & getattr(idea, part).keys()

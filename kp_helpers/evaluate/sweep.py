@@ -29,19 +29,26 @@ from kp_helpers.readout_cache import ReadoutCache
 
 @dataclass(frozen=True)
 class Variant:
-    """A named change of the settings: the fields of each group that differ from the profile's."""
+    """A named change of the settings: the fields of each group that differ from the profile's.
+
+    reading: of the readings in `appended` and `test` alike.
+    """
 
     name: str
     appended: Mapping = field(default_factory=dict)
     test: Mapping = field(default_factory=dict)
     protocol: Mapping = field(default_factory=dict)
+    reading: Mapping = field(default_factory=dict)
 
     def settings(self, profile: Profile) -> Profile:
         """The profile with the changes; a ConfigError for one that cannot be."""
-        groups = ("appended", "test", "protocol")
-        return profile.replace(
-            **{group: getattr(profile, group).replace(**getattr(self, group)) for group in groups}
-        )
+        found = {}
+        for group in ("appended", "test", "protocol"):
+            own, changes = getattr(profile, group), dict(getattr(self, group))
+            if self.reading and group != "protocol":
+                changes["reading"] = changes.get("reading", own.reading).replace(**self.reading)
+            found[group] = own.replace(**changes)
+        return profile.replace(**found)
 
 
 def sweep(
