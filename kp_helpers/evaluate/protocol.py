@@ -193,9 +193,23 @@ def learn(
     cache: as for `optimize.appended_stage`. checkpoint: the folder `root` of
     `checkpoints.finish`.
     """
-    given = (base, [train.images], [train.points(joint)], [of_run(settings, run)])
-    more = {"cache": cache, "others": [train.others(joint)]}
-    batch, _ = checkpoints.finish(checkpoint, optimize.appended_stages, diffusion, *given, **more)
+    shown = (train.images, train.points(joint), train.others(joint))
+    return learn_from(diffusion, base, shown, settings, run, cache, checkpoint)
+
+
+def learn_from(
+    diffusion: Diffusion,
+    base: torch.Tensor,
+    shown: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+    settings: AppendedStage,
+    run: int,
+    cache: Path | None,
+    checkpoint: Path | None,
+) -> Appended:
+    """`learn`, from images, points and others as `optimize.appended_stage` has them."""
+    images, points, others = shown
+    given = (optimize.appended_stages, diffusion, base, [images], [points], [of_run(settings, run)])
+    batch, _ = checkpoints.finish(checkpoint, *given, cache=cache, others=[others])
     return batch.results[0]
 
 

@@ -5,16 +5,15 @@ Only the predictions that are most certain are taken, and learning begins anew f
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import torch
 
-from kp_helpers import checkpoints, optimize, readout
+from kp_helpers import readout
 from kp_helpers.appended import Appended
 from kp_helpers.config import Profile
 from kp_helpers.diffusion import Diffusion
-from kp_helpers.evaluate.protocol import Framed, of_run
+from kp_helpers.evaluate.protocol import Framed, learn_from
 from kp_helpers.heatmaps import gaussian_target
 
 
@@ -72,10 +71,8 @@ def learn_with(
     own, sided = train.points(joint), train.others(joint)
     midline = torch.equal(own, sided)
     others = torch.cat([sided, more.points if midline else torch.full_like(more.points, torch.nan)])
-    points = torch.cat([own, more.points])
-    finish = partial(checkpoints.finish, checkpoint, optimize.appended_stages, diffusion, base)
-    batch, _ = finish([images], [points], [of_run(settings.appended, run)], others=[others], cache=cache)
-    return batch.results[0]
+    shown = (images, torch.cat([own, more.points]), others)
+    return learn_from(diffusion, base, shown, settings.appended, run, cache, checkpoint)
 
 
 def _some(pictures: Framed, numbers: Sequence[int]) -> Framed:
