@@ -29,9 +29,11 @@ def profile(name: str, *, seed: int = 0, preset: str = "paper") -> Profile:
             raise ConfigError(f"{field} is {found!r}, expected one of {', '.join(known)}")
     groups = {"base": BaseStage, "appended": AppendedStage, "test": TestTime, "protocol": Protocol}
     own, changes = _PROFILES[name], _PRESETS[preset]
-    return Profile(
-        **{g: kind(**{**own.get(g, {}), **changes.get(g, {}), "seed": seed}) for g, kind in groups.items()}
-    )
+    found = {g: kind(**{**own.get(g, {}), **changes.get(g, {}), "seed": seed}) for g, kind in groups.items()}
+    for group in ("appended", "test"):
+        reading = found[group].reading.replace(**changes.get("reading", {}))
+        found[group] = found[group].replace(reading=reading)
+    return Profile(**found)
 
 
 _SMALL = Reading(map_size=64)
@@ -63,6 +65,8 @@ _PRESETS: dict[str, dict[str, dict]] = {
             "mirror": "rivals",
         },
         "test": {"mirror": True},
+        "reading": {"finest_layers": 3},
     },
 }
-"""What a preset changes over any profile, by group; 10_beyond_the_paper measures them."""
+"""What a preset changes over any profile, by group, and under "reading" how the appended stage and the test
+read alike; 10_beyond_the_paper measures them."""
