@@ -38,37 +38,51 @@ def wilson(hits: int, n: int, level: float = 0.95) -> Interval:
 
 
 def two_way_bootstrap(
-    values: ArrayLike, *, seed: int = 0, resamples: int = 2000, level: float = 0.95
+    values: ArrayLike,
+    counts: ArrayLike | None = None,
+    *,
+    seed: int = 0,
+    resamples: int = 2000,
+    level: float = 0.95,
 ) -> Interval:
     """The headline interval: runs and test images are drawn anew, both with replacement and independently.
 
-    values: (runs, images), NaN where a run has no value for an image. The interval is the mean +- the
-    standard error of the resampled means x Student's t with images - 1 degrees of freedom; one image has none
-    and is refused.
+    values: (runs, images), NaN where a run has no value for an image. counts: of how many cases each value is
+    the mean, one unless given; then the mean is that of the cases. The interval is the mean +- the standard
+    error of the resampled means x Student's t with images - 1 degrees of freedom; one image has none and is
+    refused.
     """
     table = np.asarray(values, float)
     if table.ndim != 2 or table.shape[1] < 2 or table.shape[0] < 1:
         raise ValueError(f"values has shape {table.shape}, expected (runs, images) with at least 2 images")
-    counted = np.isfinite(table)
-    if not counted.any():
+    cases = np.where(np.isfinite(table), 1.0 if counts is None else counts, 0.0)
+    if not cases.any():
         raise ValueError("values holds no finite value, expected at least one")
-    means = _resampled_means(np.where(counted, table, 0.0), counted, resamples, seed)
-    mean = float(table[counted].mean())
+    sums = np.where(cases > 0, table, 0.0) * cases
+    means = _resampled_means(sums, cases, resamples, seed)
+    mean = float(sums.sum() / cases.sum())
     half = float(means.std(ddof=1) * t.ppf((1 + level) / 2, table.shape[1] - 1))
     return Interval(mean, mean - half, mean + half, level)
 
 
 def paired_bootstrap(
-    first: ArrayLike, second: ArrayLike, *, seed: int = 0, resamples: int = 2000, level: float = 0.95
+    first: ArrayLike,
+    second: ArrayLike,
+    counts: ArrayLike | None = None,
+    *,
+    seed: int = 0,
+    resamples: int = 2000,
+    level: float = 0.95,
 ) -> Interval:
     """`two_way_bootstrap` of first - second, of two methods on the same runs and test images.
 
-    first, second: (runs, images), NaN where a method has no value; a pair counts where both have one.
+    first, second: (runs, images), NaN where a method has no value; a pair counts where both have one. counts:
+    of how many pairs each difference is the mean, one unless given.
     """
     first, second = np.asarray(first, float), np.asarray(second, float)
     if first.shape != second.shape:
         raise ValueError(f"first has shape {first.shape} and second {second.shape}, expected the same pairs")
-    return two_way_bootstrap(first - second, seed=seed, resamples=resamples, level=level)
+    return two_way_bootstrap(first - second, counts, seed=seed, resamples=resamples, level=level)
 
 
 def sign_flip(
@@ -91,16 +105,17 @@ def sign_flip(
     return float(far.mean()) if n <= exact_up_to else float((1 + far.sum()) / (1 + resamples))
 
 
-def _resampled_means(table: np.ndarray, counted: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+def _resampled_means(table: np.ndarray, cases: np.ndarray, resamples: int, seed: int) -> np.ndarray:
     """Means (resamples,) of tables whose rows and columns were drawn with replacement.
 
-    How often a row and a column were drawn are weights, so a resample is two products. A resample that hits
-    no counted value says nothing and is left out.
+    table: the sum of the cases in each place, and `cases` their number. How often a row and a column were
+    drawn are weights, so a resample is two products. A resample that hits no case says nothing and is left
+    out.
     """
     rng = np.random.default_rng(seed)
     rows, columns = (rng.multinomial(n, np.full(n, 1 / n), resamples) for n in table.shape)
     sums = np.einsum("br,ri,bi->b", rows, table, columns, optimize=True)
-    counts = np.einsum("br,ri,bi->b", rows, counted.astype(float), columns, optimize=True)
+    counts = np.einsum("br,ri,bi->b", rows, cases, columns, optimize=True)
     return sums[counts > 0] / counts[counts > 0]
 
 

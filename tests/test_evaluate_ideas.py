@@ -3,7 +3,16 @@
 import pandas as pd
 import pytest
 
-from kp_helpers.evaluate import Idea, candidates, combined, gains, greedy, over_joints, report
+from kp_helpers.evaluate import (
+    Idea,
+    candidates,
+    combined,
+    differences,
+    gains,
+    greedy,
+    over_joints,
+    report,
+)
 from kp_helpers.evaluate.measures import ALL
 
 IDEAS = [
@@ -33,7 +42,7 @@ def test_gains_are_the_mean_differences_over_joints():
         "d": -12.5,
     }
     assert (
-        found["difference"].is_monotonic_decreasing and (found["n"] == 4).all() and (found["runs"] == 2).all()
+        found["difference"].is_monotonic_decreasing and (found["n"] == 8).all() and (found["runs"] == 2).all()
     )
     assert (found["low"] <= found["difference"]).all()
 
@@ -41,6 +50,22 @@ def test_gains_are_the_mean_differences_over_joints():
 def test_the_mean_over_joints_is_the_mean_of_their_means():
     (one,) = report(over_joints(scores())[lambda rows: rows["method"] == "c"], {"within": ALL["within"]})
     assert (one.joint, one.value, one.n) == ("all joints", 50.0, 8)
+
+
+def test_a_prediction_counts_as_one_however_many_share_its_sequence():
+    """The second joint is hidden in the first picture of a run: that picture has one prediction, not two."""
+    unseen = pd.Series([False, False, False, False, True, False, True, False] * len(HITS))
+    pooled = over_joints(scores()[~unseen])
+    hits = {"within": ALL["within"]}
+    shares = {one.method: one for one in report(pooled, hits)}
+    assert {name: one.value for name, one in shares.items()} == pytest.approx(
+        {"paper": 200 / 6, "a": 50.0, "b": 400 / 6, "c": 200 / 6, "d": 100 / 6}
+    )
+    for name, one in shares.items():
+        low, high = one.interval
+        assert low == 0 or high == 100 or (low + high) / 2 == pytest.approx(one.value), name
+    (row,) = differences(pooled, "b", ["paper"], hits).itertuples()
+    assert row.difference == pytest.approx(shares["b"].value - shares["paper"].value) and row.n == 6
 
 
 def test_an_idea_is_a_candidate_if_it_gains_and_none_above_it_changes_the_same():

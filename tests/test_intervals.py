@@ -47,6 +47,19 @@ def test_the_bootstrap_is_seeded_and_skips_what_is_missing():
     assert two_way_bootstrap(values).value == pytest.approx(np.nanmean(values))
 
 
+def test_a_mean_of_several_cases_counts_as_often():
+    values = np.random.default_rng(1).random((5, 7))
+    assert two_way_bootstrap(values, np.ones_like(values)) == two_way_bootstrap(values)
+    counts = np.arange(35).reshape(5, 7) % 4
+    interval, missing = two_way_bootstrap(values, counts), np.where(counts == 0, np.nan, values)
+    assert interval == two_way_bootstrap(missing, counts)
+    assert interval.value == pytest.approx(np.repeat(values.ravel(), counts.ravel()).mean())
+    assert two_way_bootstrap(values, 3 * np.ones_like(values)).high == pytest.approx(
+        two_way_bootstrap(values).high
+    )
+    assert paired_bootstrap(values, 2 * values, counts).value == pytest.approx(-interval.value)
+
+
 @pytest.mark.parametrize("values", [[[1.0]], [1.0, 2.0], np.zeros((0, 3))])
 def test_tables_without_an_interval_are_refused(values):
     with pytest.raises(ValueError, match="values has shape .* with at least 2 images"):

@@ -122,8 +122,7 @@ def differences(
             for column, measure in measures.items():
                 pair = (_cases(own[own["method"] == name], measure) for name in (method, other))
                 first, second = (_by_run(cases, column) for cases in pair)
-                first, second = first.align(second)
-                if (first - second).notna().any(axis=None):
+                if (first["mean"] - second["mean"]).notna().any(axis=None):
                     rows.append((joint, other, measure.name, *_difference(first, second, measure.bounded)))
     columns = ("joint", "against", "measure", "difference", "low", "high", "p", "runs", "n")
     return pd.DataFrame(rows, columns=columns)
@@ -150,15 +149,19 @@ def _cases(rows: pd.DataFrame, measure: Measure) -> pd.DataFrame:
     return rows[rows["within"] == 0] if measure.of_misses else rows
 
 
-def _by_run(rows: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Percent by (run, sequence), NaN where there is none; images of one sequence in one run are averaged."""
-    return 100 * rows.pivot_table(index="run", columns="sequence", values=column)
+def _by_run(rows: pd.DataFrame, column: str) -> dict[str, pd.DataFrame]:
+    """By (run, sequence): the "mean" of its predictions in percent, NaN where there is none, and their
+    "count".
+    """
+    known, places = rows.dropna(subset=column), {"index": "run", "columns": "sequence", "values": column}
+    mean, count = (known.pivot_table(**places, aggfunc=of) for of in ("mean", "count"))
+    return {"mean": 100 * mean, "count": count}
 
 
 def _measured(joint: str, method: str, cases: pd.DataFrame, column, measure: Measure) -> Measured:
     """The mean of a column over its cases, with its spread over runs and its interval."""
     cases = cases.dropna(subset=column)
-    mean, table = metrics.mean(100 * cases[column]), _by_run(cases, column)
+    mean, of_runs = metrics.mean(100 * cases[column]), 100 * cases.groupby("run")[column].mean()
     reach = Fraction(metrics.SECTOR.get(joint, 0)).limit_denominator(1000)
     return Measured(
         joint=joint,
@@ -168,34 +171,42 @@ def _measured(joint: str, method: str, cases: pd.DataFrame, column, measure: Mea
         n=mean.n,
         threshold=str(reach) if column == "in_direction" else measure.threshold,
         normaliser=measure.normaliser,
-        sd=intervals.mean_sd(table.mean(axis=1))[1] if mean.n else None,
-        interval=_interval(table.to_numpy(), measure.bounded),
+        sd=intervals.mean_sd(of_runs)[1] if mean.n else None,
+        interval=_interval(_by_run(cases, column), measure.bounded),
     )
 
 
-def _interval(table: np.ndarray, bounded: bool) -> tuple[float, float] | None:
+def _interval(by_run: dict[str, pd.DataFrame], bounded: bool) -> tuple[float, float] | None:
     """Bounds in percent of (runs, sequences); a share that never varied gets Wilson's over the sequences."""
+    table, counts = by_run["mean"].to_numpy(), by_run["count"].to_numpy()
     columns = table.shape[1]
     if columns < 2:
         return None
     if bounded and np.nanmin(table) == np.nanmax(table):
         found = intervals.wilson(round(np.nanmin(table) / 100 * columns), columns)
         return 100 * found.low, 100 * found.high
-    found = intervals.two_way_bootstrap(table)
+    found = intervals.two_way_bootstrap(table, counts)
     return max(found.low, 0.0), min(found.high, 100.0) if bounded else found.high
 
 
-def _difference(first: pd.DataFrame, second: pd.DataFrame, bounded: bool) -> tuple:
-    """Mean, bounds, p, runs and n of the pairs that two tables of the same (runs, sequences) hold."""
-    pairs = (first - second).to_numpy()
-    counted = np.isfinite(pairs)
-    by_run = [row[seen].mean() for row, seen in zip(pairs, counted, strict=True) if seen.any()]
+def _difference(first: dict[str, pd.DataFrame], second: dict[str, pd.DataFrame], bounded: bool) -> tuple:
+    """Mean, bounds, p, runs and n of the pairs that two methods hold in the same (runs, sequences).
+
+    Where one has fewer predictions in a place than the other, as many pairs count.
+    """
+    (one, other), counts = (first["mean"].align(second["mean"])), first["count"].align(second["count"])
+    differences = (one - other).to_numpy()
+    seen = np.isfinite(differences)
+    pairs = np.where(seen, np.minimum(*counts), 0)
+    sums, runs = np.where(seen, differences, 0.0) * pairs, seen.any(axis=1)
+    by_run = sums.sum(axis=1)[runs] / pairs.sum(axis=1)[runs]
     bounds = (np.nan, np.nan)
-    if pairs.shape[1] > 1 and np.ptp(pairs[counted]) > 0:
-        found = intervals.paired_bootstrap(first, second)
+    if seen.shape[1] > 1 and np.ptp(differences[seen]) > 0:
+        found = intervals.paired_bootstrap(one, other, pairs)
         farthest = 100.0 if bounded else np.inf
         bounds = (max(found.low, -farthest), min(found.high, farthest))
-    return pairs[counted].mean(), *bounds, intervals.sign_flip(by_run), len(by_run), int(counted.sum())
+    mean = sums.sum() / pairs.sum()
+    return mean, *bounds, intervals.sign_flip(by_run), len(by_run), int(pairs.sum())
 
 
 def _beside_paper(measured: Measured, train_images: int) -> Measured:
