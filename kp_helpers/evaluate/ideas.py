@@ -52,8 +52,8 @@ def combined(name: str, ideas: Sequence[Idea]) -> Variant:
 def over_joints(scores: pd.DataFrame, name: str = "all joints") -> pd.DataFrame:
     """The rows of all joints as those of one, so that `report` and `differences` give the mean over joints.
 
-    A joint counts by its predictions: the mean of the joints' means where all have as many. To `differences`
-    a run's pictures of one sequence are one, whichever joints they are of.
+    A joint counts by its predictions: the mean of the joints' means where all have as many. Intervals draw a
+    run's pictures of one sequence together, whichever joints they are of.
     """
     return scores.assign(joint=name)
 
