@@ -62,7 +62,7 @@ from kp_helpers.evaluate.protocol import (
     unlabelled,
 )
 from kp_helpers.evaluate.pseudo_labels import learn_with, pseudo_labelled
-from kp_helpers.evaluate.references import references, ridge_name
+from kp_helpers.evaluate.references import references, ridge_name, with_labels
 from kp_helpers.evaluate.scores import (
     MEASURES,
     PAPER,
@@ -162,4 +162,5 @@ __all__ = [
     "verdict",
     "verdict_of_share",
     "vote",
+    "with_labels",
 ]

@@ -20,9 +20,14 @@ STRENGTH = 0.25
 are: a twentieth of the mean diagonal with 5 pictures, a thousandth with 250."""
 
 
+def with_labels(method: str, labels: int) -> str:
+    """The name in tables of a method that learns from so many labelled pictures."""
+    return f"{method}, {labels} label{'s' * (labels != 1)}"
+
+
 def ridge_name(labels: int) -> str:
-    """The method's name in tables."""
-    return f"ridge, {labels} label{'s' * (labels != 1)}"
+    """The ridge fit's name in tables."""
+    return with_labels("ridge", labels)
 
 
 @torch.no_grad()

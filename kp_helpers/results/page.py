@@ -11,6 +11,7 @@ from kp_helpers.results.claims_page import claims_part
 from kp_helpers.results.gathered import Run, read_runs
 from kp_helpers.results.known import KNOWN, beside
 from kp_helpers.results.markup import picture, table
+from kp_helpers.results.modes import both_modes
 from kp_helpers.results.run_folder import write_file
 from kp_helpers.results.runs_page import run_part
 from kp_helpers.results.style import STYLE
@@ -96,15 +97,17 @@ def _pictures(runs: list[Run]) -> str:
 
 
 def _tables(runs: list[Run]) -> str:
-    """The protocol's hits, of each run, and what every run took."""
+    """The protocol's hits, of each run, both modes of attention, and what every run took."""
     hit = "".join(
         f"<h3>Hits in percent, {escape(run.folder)}</h3>\n<p>Measured on {escape(ground(run))}: mean ± SD "
         f"over runs, and the 95 % interval over runs and sequences.</p>\n{table(hits(run))}"
         for run in runs
         if run.notebook == PROTOCOL
     )
+    modes = both_modes(runs)
+    beside = f"<h3>Both modes of attention, hits with equal settings</h3>\n{table(modes)}" if modes.rows else ""
     took = f"<h3>Commands and times</h3>\n{table(times(runs))}"
-    return f'<section id="tables">\n<h2>Tables</h2>\n{hit}{took}</section>\n'
+    return f'<section id="tables">\n<h2>Tables</h2>\n{hit}{beside}{took}</section>\n'
 
 
 def _runs(runs: list[Run]) -> str:

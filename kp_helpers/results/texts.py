@@ -8,6 +8,7 @@ from kp_helpers.results.answers import VERDICTS, answer
 from kp_helpers.results.claims import CLAIMS, PROTOCOL
 from kp_helpers.results.gathered import Run, read_runs
 from kp_helpers.results.known import KNOWN, beside
+from kp_helpers.results.modes import both_modes
 from kp_helpers.results.run_folder import ResultsError, write_file
 from kp_helpers.results.silences import deviations
 from kp_helpers.results.tables import Table, decided, ground, hits, numbers, times, verdicts
@@ -109,6 +110,7 @@ TEXTS: dict[str, dict[str, Callable[[list[Run]], str]]] = {
         "claims": lambda runs: markdown(verdicts([answer(claim, runs) for claim in CLAIMS])),
         "numbers": lambda runs: markdown(numbers([beside(known, runs) for known in KNOWN])),
         "deviations": lambda runs: markdown(deviations(runs)),
+        "modes": lambda runs: markdown(both_modes(runs)),
         "times": _times,
     },
 }

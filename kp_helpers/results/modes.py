@@ -1,0 +1,48 @@
+"""The modes of attention side by side: the hits of equal settings, once coupled and once in read-out mode."""
+
+from kp_helpers.results.gathered import Run
+from kp_helpers.results.known import DIRECTION, DISC
+from kp_helpers.results.tables import Table, spread
+
+_WORDS = {"coupled": ", coupled mode", "readout": ", readout mode"}
+"""How a row's name says its mode."""
+
+
+def both_modes(runs: list[Run]) -> Table:
+    """A row for each hit that a coupled run and one in read-out mode have measured with equal settings.
+
+    Equal are the data, the model, and all settings but the mode and the number of runs. Of several runs in
+    read-out mode the one with the most cases stands beside the coupled one.
+    """
+    rows = []
+    for coupled in (run for run in runs if run.mode == "coupled"):
+        beside = [run for run in runs if run.mode == "readout" and _alike(coupled, run)]
+        own = {row["name"]: row for run in sorted(beside, key=_cases) for row in run.metrics}
+        for row in coupled.metrics:
+            other = own.get(row["name"].replace(_WORDS["coupled"], _WORDS["readout"]))
+            if _WORDS["coupled"] in row["name"] and row["name"].endswith((DIRECTION, DISC)) and other:
+                name, _, hit = row["name"].replace(_WORDS["coupled"], "").rpartition(": ")
+                what = (name.replace("_", " "), hit)
+                counts = f"{row['n']} and {other['n']}"
+                rows.append((coupled.notebook, *what, spread(row), spread(other), counts))
+    head = ("notebook", "embedding", "hit", "coupled, %", "read-out, %", "n")
+    return Table(head, tuple(rows))
+
+
+def _alike(run: Run, other: Run) -> bool:
+    """Whether the runs differ in no more than the mode, the variants, and how many runs there are."""
+    same_ground = all(run.config.get(part) == other.config.get(part) for part in ("data", "model"))
+    return run.notebook == other.notebook and same_ground and _settings(run) == _settings(other)
+
+
+def _settings(run: Run) -> dict:
+    """The groups of a run's settings, without its mode and without what only makes it long."""
+    own = run.config["settings"]
+    found = {group: dict(own.get(group, {})) for group in ("base", "appended", "test", "protocol")}
+    for group, name in (("appended", "mode"), ("protocol", "runs")):
+        found[group].pop(name, None)
+    return found
+
+
+def _cases(run: Run) -> int:
+    return sum(row["n"] for row in run.metrics)
