@@ -213,12 +213,25 @@ def test_the_runs_can_be_shown(results):
     assert not index(results)
 
 
-def test_a_wrong_setting_stops_at_the_settings(tmp_path, tiny_threedpw):
-    with pytest.raises(ReproduceError, match="ConfigError: profile is 'quik', expected one of smoke"):
+@pytest.mark.parametrize(
+    ("name", "given", "said"),
+    [
+        (
+            "03_appended_embedding",
+            {"profile": "quik"},
+            "ConfigError: profile is 'quik', expected one of smoke",
+        ),
+        (
+            "10_beyond_the_paper",
+            {"recipe": "bets"},
+            "ValueError: recipe is 'bets', expected 'best preset' or 'combination'",
+        ),
+    ],
+)
+def test_a_wrong_setting_stops_at_the_settings(name, given, said, tmp_path, tiny_threedpw):
+    with pytest.raises(ReproduceError, match=said):
         run_notebook(
-            NOTEBOOKS / "03_appended_embedding.ipynb",
-            tmp_path / "03_appended_embedding" / "a",
-            {"profile": "quik", "data": str(tiny_threedpw)},
+            NOTEBOOKS / f"{name}.ipynb", tmp_path / name / "a", {**given, "data": str(tiny_threedpw)}
         )
 
 
