@@ -57,6 +57,22 @@ def test_of_a_control_its_picture_is_shown():
     assert "IntSliderModel" not in html and "html-manager" not in html
 
 
+def test_a_progress_bar_is_left_out_and_plain_text_is_not():
+    view = {"model_id": "m1", "version_major": 2, "version_minor": 0}
+    bar = {"application/vnd.jupyter.widget-view+json": view, "text/plain": "0%| | 0/2"}
+    outputs = [new_output("display_data", data=bar), new_output("stream", name="stdout", text="said")]
+    outputs += [new_output("execute_result", data={"text/plain": "found"}, execution_count=1)]
+    html = page(new_code_cell("1", outputs=outputs))
+    assert "0/2" not in html and "said" in html and "found" in html
+
+
+def test_it_is_named_after_its_first_heading_and_is_light():
+    cells = [new_markdown_cell("no heading"), new_markdown_cell("# Keypoints & more\n## Part")]
+    html = notebook_page(nbformat.writes(new_notebook(cells=cells)))
+    assert "<title>Keypoints &amp; more</title>" in html and len(html) < 15_000
+    assert "<title>Notebook</title>" in notebook_page(nbformat.writes(new_notebook(cells=cells[:1])))
+
+
 def embedded(pixels: np.ndarray) -> tuple[str, Image.Image]:
     """The format and the picture that a page shows of an output with a PNG of some pixels."""
     png = io.BytesIO()

@@ -8,9 +8,21 @@ import bleach
 import nbformat
 from bleach.css_sanitizer import CSSSanitizer
 from nbconvert import HTMLExporter
+from nbformat import NotebookNode
 from PIL import Image
+from traitlets.config import Config
 
+from kp_helpers.results.style import NOTEBOOK
+
+_TEMPLATE = f"""{{%- extends 'lab/index.html.j2' -%}}
+{{%- block notebook_css -%}}<style>{NOTEBOOK}</style>{{%- endblock notebook_css -%}}
+{{%- block html_head_js -%}}{{%- endblock html_head_js -%}}
+{{%- block html_head_js_mermaidjs -%}}{{%- endblock html_head_js_mermaidjs -%}}
+"""
+"""JupyterLab's page with a style of our own in the place of its quarter of a megabyte."""
+_COLOURS = Config({"CSSHTMLHeaderPreprocessor": {"style": "default"}})
 _RUNNING = re.compile(r"<(script|style)\b.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
+_CONTROL = "application/vnd.jupyter.widget-view+json"
 _LARGE, _QUALITY = 60_000, 88
 """Characters of a PNG from which on JPEG of this quality is tried: pictures of pictures, not charts."""
 _TAGS = frozenset(bleach.ALLOWED_TAGS) | {
@@ -39,17 +51,33 @@ _TAGS = frozenset(bleach.ALLOWED_TAGS) | {
 def notebook_page(text: str) -> str:
     """The page of a notebook given as its JSON text, without scripts and handlers in outputs and prose.
 
-    Of a control, whose script would come from elsewhere, the picture that stands beside it is shown. Large
-    pictures become JPEG where that halves them; `figures/` has them as PNG.
+    Of a control, whose script would come from elsewhere, the picture that stands beside it is shown, and
+    nothing of a progress bar, whose text stays at its start. Large pictures become JPEG where that halves
+    them; `figures/` has them as PNG.
     """
-    exporter = HTMLExporter(sanitize_html=True, filters={"clean_html": clean})
+    look = {"raw_template": _TEMPLATE, "config": _COLOURS}
+    exporter = HTMLExporter(sanitize_html=True, filters={"clean_html": clean}, **look)
     notebook = nbformat.reads(text, as_version=4)
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            _lighten(output.get("data", {}))
-    page, _ = exporter.from_notebook_node(notebook)
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if not _is_bare(output.get("data", {}))]
+            for output in cell.outputs:
+                _lighten(output.get("data", {}))
+    page, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": _title(notebook)}})
     return page
+
+
+def _title(notebook: NotebookNode) -> str:
+    """The first heading, or "Notebook"."""
+    prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    heading = re.search(r"^# (.+)$", prose, re.MULTILINE)
+    return heading[1] if heading else "Notebook"
+
+
+def _is_bare(data: dict) -> bool:
+    """Whether an output is a control without a picture."""
+    return _CONTROL in data and data.keys() <= {_CONTROL, "text/plain"}
 
 
 def _lighten(data: dict) -> None:

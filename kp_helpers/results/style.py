@@ -1,4 +1,4 @@
-"""How the page looks: one column on a phone, two on a desktop, light and dark."""
+"""How the pages look: the results on a phone and a desktop, light and dark, and an executed notebook."""
 
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8881; --mark: #2a7f62; --link: #12639b;
@@ -53,5 +53,29 @@ summary { cursor: pointer; padding: .3rem 0; }
   .wide { grid-column: 1 / -1; grid-template-columns: minmax(0, 5fr) minmax(0, 6fr); padding: 1.2rem; }
   .overview { columns: 2; column-gap: 2rem; } .overview li { grid-template-columns: 9.2rem 1fr; }
   .overview .word { position: static; width: auto; height: auto; clip-path: none; }
+}
+"""
+
+NOTEBOOK = """
+body { font: 16px/1.5 system-ui, sans-serif; color: #1c1c1c; background: #fff; max-width: 76rem;
+  margin: 0 auto; padding: 1rem; }
+a { color: #12639b; } .anchor-link, .jp-Collapser { display: none; }
+h1, h2, h3 { line-height: 1.25; text-wrap: balance; } h1 { font-size: clamp(1.5rem, 6vw, 2rem); }
+h2 { margin-top: 2.5rem; border-top: 2px solid #2a7f62; padding-top: .6rem; }
+.jp-MarkdownOutput { max-width: 52rem; overflow-x: auto; }
+.jp-CodeCell .jp-InputArea, .jp-OutputArea-child { display: grid; gap: .6rem; margin: .4rem 0;
+  grid-template-columns: 4.5rem minmax(0, 1fr); }
+.jp-InputPrompt, .jp-OutputPrompt { font: .75rem/2 ui-monospace, monospace; color: #666; text-align: right; }
+.jp-InputArea-editor { background: #f6f6f6; border: 1px solid #ddd; border-radius: .3rem; }
+pre { font: .82rem/1.45 ui-monospace, monospace; margin: 0; padding: .4rem .7rem; overflow-x: auto; }
+code { font: .88em ui-monospace, monospace; background: #f2f2f2; padding: 0 .2rem; border-radius: .2rem; }
+.jp-OutputArea-output { overflow-x: auto; } [data-mime-type$="stderr"] { background: #fbeaea; }
+img { max-width: 100%; height: auto; }
+table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
+th, td { text-align: right; padding: .25rem .7rem; border-bottom: 1px solid #ddd; vertical-align: top; }
+.jp-MarkdownOutput :is(th, td), tbody th { text-align: left; } tbody tr:nth-child(even) { background: #f8f8f8; }
+@media (max-width: 40rem) {
+  .jp-CodeCell .jp-InputArea, .jp-OutputArea-child { display: block; }
+  .jp-InputPrompt, .jp-OutputPrompt { display: none; }
 }
 """
