@@ -1,7 +1,6 @@
 """An executed notebook as one HTML page in which nothing runs that the notebook's data may have brought."""
 
 import base64
-import io
 import re
 
 import bleach
@@ -9,9 +8,8 @@ import nbformat
 from bleach.css_sanitizer import CSSSanitizer
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
-from PIL import Image
-from traitlets.config import Config
 
+from kp_helpers.results.light_pictures import light_jpeg, light_png
 from kp_helpers.results.style import NOTEBOOK
 
 _TEMPLATE = f"""{{%- extends 'lab/index.html.j2' -%}}
@@ -20,11 +18,10 @@ _TEMPLATE = f"""{{%- extends 'lab/index.html.j2' -%}}
 {{%- block html_head_js_mermaidjs -%}}{{%- endblock html_head_js_mermaidjs -%}}
 """
 """JupyterLab's page with a style of our own in the place of its quarter of a megabyte."""
-_COLOURS = Config({"CSSHTMLHeaderPreprocessor": {"style": "default"}})
 _RUNNING = re.compile(r"<(script|style)\b.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
 _CONTROL = "application/vnd.jupyter.widget-view+json"
-_LARGE, _QUALITY = 60_000, 88
-"""Characters of a PNG from which on JPEG of this quality is tried: pictures of pictures, not charts."""
+_LARGE = 4_000
+"""Bytes of a PNG from which on there is something to save."""
 _TAGS = frozenset(bleach.ALLOWED_TAGS) | {
     *(
         "h1",
@@ -52,11 +49,10 @@ def notebook_page(text: str) -> str:
     """The page of a notebook given as its JSON text, without scripts and handlers in outputs and prose.
 
     Of a control, whose script would come from elsewhere, the picture that stands beside it is shown, and
-    nothing of a progress bar, whose text stays at its start. Large pictures become JPEG where that halves
-    them; `figures/` has them as PNG.
+    nothing of a progress bar, whose text stays at its start. Charts have 256 colours and pictures become
+    JPEG; `figures/` has them as PNG.
     """
-    look = {"raw_template": _TEMPLATE, "config": _COLOURS}
-    exporter = HTMLExporter(sanitize_html=True, filters={"clean_html": clean}, **look)
+    exporter = HTMLExporter(sanitize_html=True, filters={"clean_html": clean}, raw_template=_TEMPLATE)
     notebook = nbformat.reads(text, as_version=4)
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
@@ -81,19 +77,14 @@ def _is_bare(data: dict) -> bool:
 
 
 def _lighten(data: dict) -> None:
-    """Put JPEG in the place of a large PNG of an output where it is half as large at most."""
-    picture = data.get("image/png", "")
-    if len(picture) < _LARGE:
+    """Put a lighter PNG in the place of an output's PNG, or JPEG where that is lighter still."""
+    png = base64.b64decode(data.get("image/png", ""))
+    if len(png) < _LARGE:
         return
-    lighter = io.BytesIO()
-    with Image.open(io.BytesIO(base64.b64decode(picture))) as image:
-        white = Image.new("RGB", image.size, "white")
-        white.paste(image, mask=image.convert("RGBA").getchannel("A"))
-        white.save(lighter, "jpeg", quality=_QUALITY, optimize=True)
-    encoded = base64.b64encode(lighter.getvalue()).decode()
-    if 2 * len(encoded) <= len(picture):
-        data["image/jpeg"] = encoded
-        del data["image/png"]
+    found = {"image/png": light_png(png), "image/jpeg": light_jpeg(png)}
+    kind, picture = min(found.items(), key=lambda one: len(one[1]))
+    del data["image/png"]
+    data[kind] = base64.b64encode(picture).decode()
 
 
 def clean(html: str | bytes) -> str:

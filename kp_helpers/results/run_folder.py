@@ -11,12 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from PIL import Image
-
 from kp_helpers.files import replace_file
+from kp_helpers.results.light_pictures import light_png
 
-COLOURS = 256
-"""Of a figure's file, which takes a third of the space of one in all colours."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _PREDICTION_COLUMNS = ("run", "method", "image", "keypoint", "visible", "x", "y", "true_x", "true_y", "error")
 _CHECKOUT = Path(__file__).resolve().parents[2]
@@ -130,10 +127,9 @@ class RunFolder:
 
     def figure(self, name: str, figure) -> None:
         """`figures/<name>.png` of a matplotlib figure, in 256 colours; equal pictures are equal files."""
-        drawn, picture = io.BytesIO(), io.BytesIO()
+        drawn = io.BytesIO()
         figure.savefig(drawn, format="png", dpi=120, bbox_inches="tight")
-        Image.open(drawn).convert("RGB").quantize(COLOURS, kmeans=2).save(picture, "PNG", optimize=True)
-        write_file(self.file(f"figures/{name}.png"), picture.getvalue())
+        write_file(self.file(f"figures/{name}.png"), light_png(drawn.getvalue()))
 
 
 def project_path(path: str | Path) -> Path:

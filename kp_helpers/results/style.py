@@ -57,6 +57,9 @@ summary { cursor: pointer; padding: .3rem 0; }
 """
 
 NOTEBOOK = """
+:root { --jp-mirror-editor-keyword-color: #007a00; --jp-mirror-editor-string-color: #ba2121;
+  --jp-mirror-editor-number-color: #12639b; --jp-mirror-editor-operator-color: #666;
+  --jp-mirror-editor-punctuation-color: #444; --jp-mirror-editor-comment-color: #3d7b7b; }
 body { font: 16px/1.5 system-ui, sans-serif; color: #1c1c1c; background: #fff; max-width: 76rem;
   margin: 0 auto; padding: 1rem; }
 a { color: #12639b; } .anchor-link, .jp-Collapser { display: none; }
