@@ -98,3 +98,10 @@ def test_the_reference_run_is_named_as_figures():
         config = json.loads(path.read_text())
         assert config["data"]["kind"] == "figures" and config["model"]["sha256"] == shipped
     assert "Measured on the synthetic figures world" in README
+
+
+def test_what_is_committed_of_runs_is_light():
+    """25 MB in all: a clone is done in seconds. Executed notebooks stay on the machine that ran them."""
+    kept = [path for path in ROOT.glob("results/*/reference*/**/*") if path.name != "notebook.ipynb"]
+    kept += [path for path in ROOT.glob("results/*") if path.is_file()]
+    assert sum(path.stat().st_size for path in kept if path.is_file()) < 24_000_000
