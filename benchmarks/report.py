@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Write `README.md`, `attention.png` and `growth.png` into the folder; returns the exit status."""
     folder = Path((arguments or sys.argv[1:] or [FOLDER])[0])
     parts = ["# Speed and memory\n", _preface(), *(_attention(folder, name) for name in ATTENTION)]
-    parts += [_growth(folder), _drift(folder), _modes(folder)]
+    parts += [_growth(folder), _drift(folder)]
     replace_file(folder / "README.md", lambda partial: partial.write_text("\n".join(filter(None, parts))))
     return 0
 
@@ -133,27 +133,6 @@ def _drift(folder: Path) -> str:
     ]
     command = "`python -m benchmarks.drift --shape figures --json results/benchmarks/drift-figures.json`"
     return f"## bfloat16 against float32\n\n{command}\n\n{_markdown(pd.DataFrame(rows))}\n"
-
-
-def _modes(folder: Path) -> str:
-    content = _read(folder / "modes.json")
-    if content is None:
-        return ""
-    rows = [
-        {
-            "joint": row["joint"],
-            "mode": row["mode"],
-            "views kept": row["pool"] or "new ones each step",
-            "measure": row["measure"],
-            "%": f"{row['value']:.1f} ± {row['sd']:.1f} [{row['low']:.0f}, {row['high']:.0f}], n {row['n']}",
-        }
-        for row in content["rows"]
-    ]
-    command = f"`python -m benchmarks.modes --runs {content['runs']} --json results/benchmarks/modes.json`"
-    text = f"{content['settings']} {content['data']}, {content['model']}."
-    return (
-        f"## Accuracy of the modes, side by side\n\n{command}\n\n{text}\n\n{_markdown(pd.DataFrame(rows))}\n"
-    )
 
 
 def _read(path: Path) -> dict | None:

@@ -92,11 +92,11 @@ def _counts(runs: list[Run]) -> str:
 
 
 def _times(runs: list[Run]) -> str:
-    """What each run took, and what all runs of one name took together."""
+    """What each run took, and what all runs of one name took together, where there are several."""
     lines = [markdown(times(runs))]
     for name in sorted({run.name for run in runs}):
         own = [run for run in runs if run.name == name]
-        if all(run.minutes for run in own):
+        if len(own) > 1 and all(run.minutes for run in own):
             total = sum(float(run.minutes) for run in own)
             lines.append(f"All {len(own)} notebooks of {name}: {total:.0f} minutes, one after the other.")
     if not any(run.config.get("machine", {}).get("gpu") for run in runs):
