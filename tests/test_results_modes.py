@@ -21,7 +21,7 @@ def test_equal_settings_stand_in_one_row(tmp_path):
     assert rows(tmp_path) == [
         (
             TARGET,
-            "left foot, appended, cauchy 0.05",
+            "left foot, cauchy 0.05",
             DIRECTION,
             "20.0 ± 12.0 [10, 50]",
             "30.0 ± 12.0 [10, 50]",
@@ -44,3 +44,15 @@ def test_of_two_in_readout_mode_the_larger_one_stands_there(tmp_path):
     for name, n, value in (("a", 80, 1.0), ("b", 800, 2.0), ("c", 40, 3.0)):
         save(tmp_path, PROTOCOL, name, metrics=[hit(f"{READOUT}: {DIRECTION}", value, n=n)])
     assert [row[-2:] for row in rows(tmp_path)] == [("2.0 ± 12.0 [10, 50]", "80 and 800")]
+
+
+def test_a_setting_that_only_the_newer_run_knows_is_not_compared(tmp_path):
+    own, other = [hit(f"{COUPLED}: {DIRECTION}", 20.0)], [hit(f"{READOUT}: {DIRECTION}", 30.0)]
+    reading = {"map_size": 64, "finest_layers": 0}
+    save(
+        tmp_path, PROTOCOL, "coupled", metrics=own, mode="coupled", newer={"restarts": 1, "reading": reading}
+    )
+    save(tmp_path, PROTOCOL, "finer", metrics=other, newer={"reading": {"map_size": 128}})
+    assert not rows(tmp_path)
+    save(tmp_path, PROTOCOL, "older", metrics=other, newer={"reading": {"map_size": 64}})
+    assert len(rows(tmp_path)) == 1

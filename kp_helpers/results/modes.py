@@ -4,7 +4,7 @@ from kp_helpers.results.gathered import Run
 from kp_helpers.results.known import DIRECTION, DISC
 from kp_helpers.results.tables import Table, spread
 
-_WORDS = {"coupled": ", coupled mode", "readout": ", readout mode"}
+_COUPLED, _READOUT = ", appended, coupled mode", ", appended, readout mode"
 """How a row's name says its mode."""
 
 
@@ -19,20 +19,20 @@ def both_modes(runs: list[Run]) -> Table:
         beside = [run for run in runs if run.mode == "readout" and _alike(coupled, run)]
         own = {row["name"]: row for run in sorted(beside, key=_cases) for row in run.metrics}
         for row in coupled.metrics:
-            other = own.get(row["name"].replace(_WORDS["coupled"], _WORDS["readout"]))
-            if _WORDS["coupled"] in row["name"] and row["name"].endswith((DIRECTION, DISC)) and other:
-                name, _, hit = row["name"].replace(_WORDS["coupled"], "").rpartition(": ")
+            other = own.get(row["name"].replace(_COUPLED, _READOUT))
+            if _COUPLED in row["name"] and row["name"].endswith((DIRECTION, DISC)) and other:
+                name, _, hit = row["name"].replace(_COUPLED, "").rpartition(": ")
                 what = (name.replace("_", " "), hit)
                 counts = f"{row['n']} and {other['n']}"
                 rows.append((coupled.notebook, *what, spread(row), spread(other), counts))
-    head = ("notebook", "embedding", "hit", "coupled, %", "read-out, %", "n")
+    head = ("notebook", "appended embedding", "hit", "coupled, %", "read-out, %", "n")
     return Table(head, tuple(rows))
 
 
 def _alike(run: Run, other: Run) -> bool:
     """Whether the runs differ in no more than the mode, the variants, and how many runs there are."""
     same_ground = all(run.config.get(part) == other.config.get(part) for part in ("data", "model"))
-    return run.notebook == other.notebook and same_ground and _settings(run) == _settings(other)
+    return run.notebook == other.notebook and same_ground and _agree(_settings(run), _settings(other))
 
 
 def _settings(run: Run) -> dict:
@@ -42,6 +42,12 @@ def _settings(run: Run) -> dict:
     for group, name in (("appended", "mode"), ("protocol", "runs")):
         found[group].pop(name, None)
     return found
+
+
+def _agree(one: dict, other: dict) -> bool:
+    """Whether all that both know is equal: a setting that is newer than a run was off in it."""
+    pairs = [(one[name], other[name]) for name in one.keys() & other.keys()]
+    return all(_agree(*pair) if isinstance(pair[0], dict) else pair[0] == pair[1] for pair in pairs)
 
 
 def _cases(run: Run) -> int:

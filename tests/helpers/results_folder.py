@@ -33,13 +33,14 @@ def save(
     kind: str = "figures",
     mode: str = "readout",
     train_images: int = 5,
+    newer: dict | None = None,
     **facts,
 ) -> Path:
-    """Write one run; facts go into its `config.json`."""
+    """Write one run; facts go into its `config.json`, newer into the settings of its appended stage."""
     protocol = {"runs": 8, "test_images": 10, "train_images": train_images}
     with RunFolder(root, notebook, run) as folder:
         model = {"name": "figures" if kind == "figures" else "sd15", "sha256": "0"}
-        settings = {"protocol": protocol, "appended": {"mode": mode}}
+        settings = {"protocol": protocol, "appended": {"mode": mode, **(newer or {})}}
         folder.config(settings, data={"name": "d", "kind": kind, "sha256": "0"}, model=model, **facts)
         folder.metrics(metrics)
         if verdicts:
