@@ -34,6 +34,7 @@ TARGET, SIZE, VIEWS, WEIGHTS = (
 )
 FAILED, BEYOND = "09_failed_approaches", "10_beyond_the_paper"
 APPENDED, PROTOCOL = "03_appended_embedding", "08_evaluate_3dpw"
+LONG = [WEIGHTS, PROTOCOL, BEYOND]
 ON_BASE = [APPENDED, TARGET, SIZE, VIEWS, WEIGHTS, PROTOCOL, FAILED, BEYOND, "14_your_own_pictures"]
 MORE = {  # (profile, notebook) -> the grid of an ablation, where it is not the notebook's own
     ("smoke", TARGET): "-p sigmas 0.05",
@@ -102,6 +103,7 @@ use rule alone as base with:
         embedding=update(f"results/{{notebook}}/{RUN}/embedding.safetensors"),
     wildcard_constraints:
         notebook="02_stable_keypoints",
+    priority: 1
 
 
 use rule alone as on_base with:
@@ -110,9 +112,16 @@ use rule alone as on_base with:
         data=READY,
         base=BASE,
     wildcard_constraints:
-        notebook="|".join(ON_BASE),
+        notebook="|".join(name for name in ON_BASE if name not in LONG),
     params:
         more=lambda wildcards: f"-p base {BASE} {given_more(wildcards.notebook)}",
+
+
+# The longest begin first, as does the base that they wait for, so that in the end no core is idle.
+use rule on_base as long with:
+    wildcard_constraints:
+        notebook="|".join(LONG),
+    priority: 1
 
 
 SWEEPS = config.get("sweeps", "sweeps.yaml")
