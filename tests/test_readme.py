@@ -101,7 +101,7 @@ def test_the_reference_run_is_named_as_figures():
 
 
 def test_what_is_committed_of_runs_is_light():
-    """25 MB in all: a clone is done in seconds. Executed notebooks stay on the machine that ran them."""
+    """25 MB with benchmarks and screenshots. Executed notebooks stay on the machine that ran them."""
     kept = [path for path in ROOT.glob("results/*/reference*/**/*") if path.name != "notebook.ipynb"]
     kept += [path for path in ROOT.glob("results/*") if path.is_file()]
     assert sum(path.stat().st_size for path in kept if path.is_file()) < 24_000_000

@@ -17,7 +17,7 @@ def both_modes(runs: list[Run]) -> Table:
     rows = []
     for coupled in (run for run in runs if run.mode == "coupled"):
         beside = [run for run in runs if run.mode == "readout" and _alike(coupled, run)]
-        own = {row["name"]: row for run in sorted(beside, key=_cases) for row in run.metrics}
+        own = {row["name"]: row for run in sorted(beside, key=Run.rank, reverse=True) for row in run.metrics}
         for row in coupled.metrics:
             other = own.get(row["name"].replace(_COUPLED, _READOUT))
             if _COUPLED in row["name"] and row["name"].endswith((DIRECTION, DISC)) and other:
@@ -48,7 +48,3 @@ def _agree(one: dict, other: dict) -> bool:
     """Whether all that both know is equal: a setting that is newer than a run was off in it."""
     pairs = [(one[name], other[name]) for name in one.keys() & other.keys()]
     return all(_agree(*pair) if isinstance(pair[0], dict) else pair[0] == pair[1] for pair in pairs)
-
-
-def _cases(run: Run) -> int:
-    return sum(row["n"] for row in run.metrics)

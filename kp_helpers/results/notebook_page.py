@@ -81,7 +81,7 @@ def _lighten(data: dict) -> None:
     png = base64.b64decode(data.get("image/png", ""))
     if len(png) < _LARGE:
         return
-    found = {"image/png": light_png(png), "image/jpeg": light_jpeg(png)}
+    found = {"image/png": min(png, light_png(png), key=len), "image/jpeg": light_jpeg(png)}
     kind, picture = min(found.items(), key=lambda one: len(one[1]))
     del data["image/png"]
     data[kind] = base64.b64encode(picture).decode()
