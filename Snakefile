@@ -126,7 +126,7 @@ use rule on_base as long with:
 
 SWEEPS = config.get("sweeps", "sweeps.yaml")
 PLACE = "{sweep}/{joint}-{seed}-{setting}"
-VIEWS = "build/cache/{sweep}/{joint}-{seed}.json"
+KEPT_VIEWS = "build/cache/{sweep}/{joint}-{seed}.json"
 
 
 @cache
@@ -159,7 +159,7 @@ def given(wildcards):
 def given_and_views(wildcards):
     """The same, and behind it the views of a read-out job; they are `ancient`, since a new setting among
     them changes nothing for those that are done."""
-    views = [ancient(expand(VIEWS, **wildcards)[0])] if jobs_of(wildcards)[0].keeps_views else []
+    views = [ancient(expand(KEPT_VIEWS, **wildcards)[0])] if jobs_of(wildcards)[0].keeps_views else []
     return given(wildcards) + views
 
 
@@ -180,7 +180,7 @@ rule views:
     input:
         given,
     output:
-        VIEWS,
+        KEPT_VIEWS,
     params:
         settings=lambda wildcards: [job.settings.model_dump_json() for job in jobs_of(wildcards)],
     threads: 1

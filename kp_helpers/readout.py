@@ -104,18 +104,15 @@ def read_appended(
     return over_views(diffusion, images, settings, _joint_maps(diffusion, [appended]))[:, 0]
 
 
-@torch.no_grad()
 def read_points(
     diffusion: Diffusion, several: Sequence[Appended], images: torch.Tensor, settings: TestTime
 ) -> torch.Tensor:
     """The keypoints of several embeddings that share the U-Net's passes, (B, E, 2) as (x, y) in [0,1].
 
     All of them must condition the U-Net alike, as those of one base do in read-out mode. images: (B, 3, H, W)
-    in [0,1]. Memory holds the maps of one image.
+    in [0,1].
     """
-    each = _views(diffusion, images, settings, _joint_maps(diffusion, several))
-    found = [read_keypoints(heatmaps.average_views(own, thetas.to(own)), settings) for own, thetas in each]
-    return torch.stack(found)
+    return points_over_views(diffusion, images, settings, _joint_maps(diffusion, several))
 
 
 def appended_views(
@@ -187,7 +184,6 @@ def read_keypoints(maps: torch.Tensor, settings: TestTime) -> torch.Tensor:
     return keypoints.argmax_keypoints(maps)
 
 
-@torch.no_grad()
 def over_views(
     diffusion: Diffusion, images: torch.Tensor, settings: TestTime, maps_of: MapsOf
 ) -> torch.Tensor:
@@ -195,8 +191,23 @@ def over_views(
 
     A view's maps are the mean over its looks (`looks.look`).
     """
-    each = _views(diffusion, images, settings, maps_of)
-    return torch.stack([heatmaps.average_views(own, thetas.to(own)) for own, thetas in each])
+    return torch.stack(list(_averaged(diffusion, images, settings, maps_of)))
+
+
+def points_over_views(
+    diffusion: Diffusion, images: torch.Tensor, settings: TestTime, maps_of: MapsOf
+) -> torch.Tensor:
+    """The keypoints of `over_views`, (B, T, 2) as (x, y) in [0,1]; memory holds the maps of one image."""
+    each = _averaged(diffusion, images, settings, maps_of)
+    return torch.stack([read_keypoints(maps, settings) for maps in each])
+
+
+def _averaged(
+    diffusion: Diffusion, images: torch.Tensor, settings: TestTime, maps_of: MapsOf
+) -> Iterator[torch.Tensor]:
+    """Of each image in turn its maps averaged over views, (T, S, S)."""
+    for own, thetas in _views(diffusion, images, settings, maps_of):
+        yield heatmaps.average_views(own, thetas.to(own))
 
 
 @torch.no_grad()

@@ -1,5 +1,7 @@
 """The settings of whole runs by name."""
 
+from typing import Self
+
 from pydantic import Field
 
 from kp_helpers.config.protocol import Protocol
@@ -16,6 +18,13 @@ class Profile(Settings):
     test: TestTime = Field(TestTime(), description="reading keypoints from test images")
     protocol: Protocol = Field(Protocol(), description="runs and images")
 
+    def read_alike(self, **changes) -> Self:
+        """The profile with the same changes in the readings of learning and test."""
+        groups = {"appended": self.appended, "test": self.test}
+        return self.replace(
+            **{name: one.replace(reading=one.reading.replace(**changes)) for name, one in groups.items()}
+        )
+
 
 def profile(name: str, *, seed: int = 0, preset: str = "paper") -> Profile:
     """The settings of a named profile: "smoke" for a few steps, "quick" for minutes, "paper" for the papers'
@@ -30,10 +39,7 @@ def profile(name: str, *, seed: int = 0, preset: str = "paper") -> Profile:
     groups = {"base": BaseStage, "appended": AppendedStage, "test": TestTime, "protocol": Protocol}
     own, changes = _PROFILES[name], _PRESETS[preset]
     found = {g: kind(**{**own.get(g, {}), **changes.get(g, {}), "seed": seed}) for g, kind in groups.items()}
-    for group in ("appended", "test"):
-        reading = found[group].reading.replace(**changes.get("reading", {}))
-        found[group] = found[group].replace(reading=reading)
-    return Profile(**found)
+    return Profile(**found).read_alike(**changes.get("reading", {}))
 
 
 _SMALL = Reading(map_size=64)

@@ -167,7 +167,7 @@ def _read(
         asked = readout.queries(diffusion, latents, readers[0].context, reading)
         return torch.stack([reader.map_of(asked, mirrored) for reader in readers], dim=1)
 
-    points = readout.read_keypoints(readout.over_views(diffusion, images, settings, maps_of), settings)
+    points = readout.points_over_views(diffusion, images, settings, maps_of)
     return {reader.method: points[:, number] for number, reader in enumerate(readers)}
 
 

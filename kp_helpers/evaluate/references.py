@@ -62,7 +62,7 @@ def references(
         seen = ridge.features(asked, reading.map_size)
         return torch.stack([near, *(one.map(seen) for one in fits)], dim=1)
 
-    points = readout.read_keypoints(readout.over_views(diffusion, test.images, peak, maps_of), peak)
+    points = readout.points_over_views(diffusion, test.images, peak, maps_of)
     names = [controls.NEAREST, *map(ridge_name, labels)]
     return [one for n, name in enumerate(names) for one in located(test, points[:, n], joint, name, run)]
 

@@ -42,13 +42,9 @@ class Variant:
 
     def settings(self, profile: Profile) -> Profile:
         """The profile with the changes; a ConfigError for one that cannot be."""
-        found = {}
-        for group in ("appended", "test", "protocol"):
-            own, changes = getattr(profile, group), dict(getattr(self, group))
-            if self.reading and group != "protocol":
-                changes["reading"] = changes.get("reading", own.reading).replace(**self.reading)
-            found[group] = own.replace(**changes)
-        return profile.replace(**found)
+        groups = ("appended", "test", "protocol")
+        found = {group: getattr(profile, group).replace(**getattr(self, group)) for group in groups}
+        return profile.replace(**found).read_alike(**self.reading)
 
 
 def sweep(
