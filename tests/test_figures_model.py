@@ -11,9 +11,10 @@ from safetensors import safe_open
 from kp_helpers import diffusion
 from kp_helpers.figures import judge, pointing
 from kp_helpers.figures.__main__ import main
-from kp_helpers.figures.evaluate import psnr, tables, untrained
+from kp_helpers.figures.evaluate import psnr, untrained
 from kp_helpers.figures.held_out import held_out
 from kp_helpers.figures.model import load_clip
+from kp_helpers.figures.tables import tables
 from kp_helpers.model_folder import tensor_shapes
 
 FOLDER = diffusion.FIGURES

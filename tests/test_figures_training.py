@@ -1,20 +1,28 @@
 """The training of the small model: its tokenizer, its loop, and all stages once."""
 
+import copy
 import csv
 
 import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline
+from PIL import Image
 
 from kp_helpers import attention
 from kp_helpers import diffusion as diffusion_module
-from kp_helpers.figures import pictures
+from kp_helpers.figures import naming, pictures
 from kp_helpers.figures.__main__ import main
-from kp_helpers.figures.captions import describe
-from kp_helpers.figures.scene import draw_scene
-from kp_helpers.figures.tokens import CONTEXT_LENGTH, build_tokenizer, lexicon
-from kp_helpers.figures.training.batches import _window_caption, windows
+from kp_helpers.figures.captions import describe, mention
+from kp_helpers.figures.lexicon import CONTEXT_LENGTH, lexicon
+from kp_helpers.figures.render import render
+from kp_helpers.figures.scene import LIMBS, draw_scene
+from kp_helpers.figures.tokens import build_tokenizer
+from kp_helpers.figures.training import stages
+from kp_helpers.figures.training import unet as unet_stage
+from kp_helpers.figures.training.batches import Shelf
+from kp_helpers.figures.training.clip import cut, exchange_sides
+from kp_helpers.figures.training.grounding import Named, Recorded, grounding_losses
 from kp_helpers.figures.training.loop import LoopSettings, train
 from kp_helpers.figures.training.stages import STAGES, Training
 
@@ -80,7 +88,7 @@ def test_a_resumed_loop_ends_where_an_unbroken_one_does(tmp_path):
 
 def test_a_loss_that_is_not_finite_stops_the_loop(tmp_path):
     model = torch.nn.Linear(1, 1)
-    with pytest.raises(FloatingPointError, match="the loss of step 0 is nan"):
+    with pytest.raises(FloatingPointError, match="a loss before step 3 is not finite"):
         train(
             model,
             lambda step: {"loss": model.weight.sum() * float("nan")},
@@ -90,25 +98,150 @@ def test_a_loss_that_is_not_finite_stops_the_loop(tmp_path):
         )
 
 
-def test_a_window_names_what_it_holds():
-    crops = [
-        ("a orange box", (8, 8, 40, 40)),
-        ("a white shoes", (90, 90, 120, 120)),
-        ("a red ball", (50, 0, 90, 40)),
-    ]
-    rng = np.random.default_rng(0)
-    assert _window_caption(crops, False, 0, 0, rng) == "an orange box"
-    assert _window_caption(crops, True, 64, 0, rng) == "an orange box"
-    assert _window_caption(crops, False, 64, 64, rng) == "white shoes"
-    assert _window_caption(crops, False, 0, 64, rng) == ""
-    assert set(_window_caption(crops, False, 30, 0, rng).split(" and ")) <= {"a red ball"}
+def test_the_clock_can_end_a_run(tmp_path):
+    model = torch.nn.Linear(1, 1)
+    settings = LoopSettings(10**9, 0.1, warmup=1, minutes=0.005)
+    train(model, lambda step: {"loss": model.weight.square().sum()}, settings, tmp_path, "cpu")
+    again = copy.deepcopy(model.state_dict())
+    train(model, lambda step: {"loss": model.weight.square().sum()}, settings, tmp_path, "cpu")
+    assert torch.equal(model.weight, again["weight"]), "the minutes of all starts count together"
 
 
-def test_windows_are_cut_from_the_latents():
-    latents = torch.arange(32 * 32).view(1, 1, 32, 32).expand(1, 4, 32, 32).float()
-    cut, texts = windows(latents, [[]], batch=3)(np.random.default_rng(1))
-    assert cut.shape == (3, 4, 16, 16) and texts == ["", "", ""]
-    assert torch.equal(cut[0, 0, 1:, 1:] - cut[0, 0, :-1, :-1], torch.full((15, 15), 33.0))
+def test_a_cut_is_what_pillow_cuts_and_enlarges():
+    image = np.random.default_rng(0).integers(0, 255, (128, 128, 3), dtype=np.uint8)
+    box = (20, 40, 84, 104)
+    found = cut(torch.from_numpy(image)[None], torch.tensor([box]))[0].permute(1, 2, 0)
+    theirs = Image.fromarray(image).crop(box).resize((128, 128), Image.Resampling.BILINEAR)
+    inside = slice(2, -2)  # at the rim the cut may look beyond its box
+    difference = (found.numpy() - (np.asarray(theirs) / 127.5 - 1))[inside, inside]
+    assert np.abs(difference).max() < 0.02
+
+
+def test_a_mirror_exchanges_the_sides():
+    text = "waving with the left arm , the right leg bent"
+    assert exchange_sides(text) == "waving with the right arm , the left leg bent"
+    words = np.array([lexicon().index(word) for word in text.split()], np.uint8)
+    mirrored = naming.exchange_sides()[words]
+    assert " ".join(lexicon()[place] for place in mirrored) == exchange_sides(text)
+
+
+SIDED = 2
+"""A scene whose first caption tells what the limbs do."""
+
+
+@pytest.fixture(scope="module")
+def shelf(tokenizer):
+    """Twelve pictures; their latents hold the picture's number, and whether it is mirrored."""
+    parts = []
+    for seed in range(12):
+        scene = draw_scene(seed)
+        picture = render(scene)
+        visible = pictures.visible_pairs(picture)
+        captions = [describe(scene, 0, visible), mention(scene, 0, visible)]
+        parts.append(naming.name_pixels(picture, captions))
+    shelf = Shelf(tokenizer, "cpu")
+    latents = torch.arange(12)[:, None, None, None, None] + torch.tensor([0, 0.5])[:, None, None, None]
+    shelf.add(latents.expand(12, 2, 4, 32, 32).half(), naming.Naming.joined(parts))
+    return shelf
+
+
+def test_a_batch_is_drawn_with_its_words_and_mirror_images(shelf, tokenizer):
+    batch = shelf.draw(torch.Generator().manual_seed(0), 200)
+    numbers = batch.latents[:, 0, 0, 0]
+    mirrored = numbers % 1 == 0.5
+    assert 60 < mirrored.sum() < 140
+    for row, number in enumerate(numbers.int().tolist()):
+        kept = shelf.kept[1][number]
+        assert torch.equal(batch.named.regions[row], kept.flip(-1) if mirrored[row] else kept)
+    empty = (batch.tokens[:, 1:] == tokenizer.eos_token_id).all(dim=-1)
+    assert 5 < empty.sum() < 40 and not batch.named.names[empty].any()
+
+
+def test_words_name_their_pixels(shelf, tokenizer):
+    """The pixels that a word names are those of the picture's own mask."""
+    regions, table, words, names = (field[SIDED].numpy() for field in shelf.kept[1:])
+    scene = draw_scene(SIDED)
+    picture = render(scene)
+    caption = describe(scene, 0, pictures.visible_pairs(picture))
+    limbs = 0
+    for place, tag in enumerate(caption.tags, start=1):
+        assert lexicon()[words[0, place]] == caption.words[place - 1]
+        if tag is None or tag.role == "side":
+            assert not names[0, :, place].any()
+            continue
+        (kind,) = np.flatnonzero(names[0, :, place])
+        rows = np.flatnonzero(table[:, kind] == names[0, kind, place])
+        mask = picture.mask(tag.label, tag.entity)[1::2, 1::2]
+        np.testing.assert_array_equal(np.isin(regions, rows), mask)
+        limbs += tag.label in LIMBS
+    assert limbs >= 2
+
+
+def by_hand(maps, named):
+    """The cross-entropy of one map (pixels, L) of a batch of one, with loops."""
+    regions, table, names = (field[0].numpy() for field in named)
+    side = int(len(maps) ** 0.5)
+    step = 64 // side
+    total = weight = 0.0
+    for region in range(len(table)):
+        mask = regions == region
+        if not mask.any():
+            continue
+        target = np.zeros(64)
+        for kind, share in enumerate((1, 2 / 3, 1 / 3)):
+            own = [t for t in range(64) if names[kind, t] and names[kind, t] == table[region, kind]]
+            for token in own:
+                target[token] += share / len(own)
+        if not target.any():
+            continue
+        target /= target.sum()
+        for row in range(side):
+            for column in range(side):
+                part = mask[step * row : step * row + step, step * column : step * column + step].mean()
+                heavy = part / mask.sum() ** 0.5
+                total -= heavy * (target * np.log(maps[side * row + column].numpy())).sum()
+                weight += heavy
+    return total / weight
+
+
+def test_shares_are_the_cross_entropy_worked_by_hand(shelf):
+    batch = shelf.draw(torch.Generator().manual_seed(4), 1)
+    maps = torch.rand(256, 64, generator=torch.Generator().manual_seed(1)).softmax(dim=-1)
+    found = grounding_losses([maps[None]], batch.named, torch.tensor([50]))
+    assert found["shares"].item() == pytest.approx(by_hand(maps, batch.named), rel=1e-4)
+
+
+def test_sides_count_where_both_are_named_and_noise_is_low():
+    """Two regions, a left and a right arm, each named; the left word has 3 of 4 parts everywhere."""
+    regions = torch.zeros(1, 64, 64, dtype=torch.uint8)
+    regions[..., 32:] = 1
+    table, names = torch.zeros(1, 2, 3, dtype=torch.uint8), torch.zeros(1, 3, 4, dtype=torch.uint8)
+    table[0, :, naming.LIMB] = torch.tensor([1, 2])
+    names[0, naming.LIMB] = torch.tensor([0, 1, 2, 0])
+    maps = torch.tensor([0.2, 0.6, 0.2, 0.0]).expand(1, 256, 4)
+    named = Named(regions, table, names)
+    expected = -(np.log(0.75) + np.log(0.25)) / 2
+    low, high = (grounding_losses([maps], named, torch.tensor([t]))["sides"].item() for t in (199, 200))
+    assert low == pytest.approx(expected, rel=1e-5) and high == 0
+    names[0, naming.LIMB, 2] = 0
+    assert grounding_losses([maps], named, torch.tensor([0]))["sides"].item() == 0
+
+
+def test_recording_does_not_change_what_the_unet_predicts():
+    torch.manual_seed(0)
+    plain = unet_stage.new_unet()
+    recorded = Recorded(copy.deepcopy(plain), None)
+    noisy, context = torch.randn(2, 4, 32, 32), torch.randn(2, 64, 128)
+    shown = torch.ones(2, 64, dtype=torch.bool)
+    shown[:, 40:] = False
+    timestep = torch.tensor([10, 700])
+    predicted, maps = recorded(noisy, timestep, context, shown)
+    theirs = plain(noisy, timestep, context, encoder_attention_mask=shown).sample
+    torch.testing.assert_close(predicted, theirs, rtol=1e-4, atol=1e-5)
+    assert [tuple(one.shape) for one in maps] == [(2, 256, 64)] * 3 + [(2, 1024, 64)]
+    for one in maps:
+        torch.testing.assert_close(one.sum(dim=-1), torch.ones(one.shape[:2]))
+        assert one[..., 40:].max() < 1e-6
 
 
 @pytest.fixture(scope="module")
@@ -118,9 +251,7 @@ def trained(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pictures, "SHARD", 8)
         for module in ("clip", "unet"):
-            patch.setattr(f"kp_helpers.figures.training.{module}.BATCH", 4)
-        patch.setattr("kp_helpers.figures.training.unet.HALF_BATCH", 4)
-        patch.setattr("kp_helpers.figures.training.unet.WINDOW_BATCH", 2)
+            patch.setitem(getattr(stages, f"{module}_stage").BATCH, "cpu", 4)
         training = Training(folder, steps=2, pictures=8)
         for stage in STAGES[:-2]:
             getattr(training, stage)()

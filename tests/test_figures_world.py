@@ -6,11 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from kp_helpers.figures.captions import MOTION_WORDS, describe, facing
+from kp_helpers.figures.captions import MOTION_WORDS, describe, facing, mention
+from kp_helpers.figures.limbs_told import limb_states
 from kp_helpers.figures.palette import COLOURS
 from kp_helpers.figures.pictures import crops_of, load_pictures, make_pictures, visible_pairs
 from kp_helpers.figures.render import render
-from kp_helpers.figures.scene import CLOTHES, THINGS, draw_scene, draw_sequence
+from kp_helpers.figures.scene import CLOTHES, LIMBS, THINGS, draw_scene, draw_sequence
+from kp_helpers.figures.skeleton import INDEX
 
 
 @pytest.fixture(scope="module")
@@ -110,10 +112,83 @@ def test_captions_say_what_is_there_and_remember_where(many):
             if tag is None:
                 continue
             assert (tag.label, tag.entity) in visible
+            if tag.label in LIMBS or tag.label == "person":
+                assert tag.role == "colour" or word in (*tag.label.split(), "someone")
+                continue
             segment = next(s for s in picture.table if (s.label, s.entity) == (tag.label, tag.entity))
             assert word == (segment.colour if tag.role == "colour" else segment.label)
     wordings = {describe(many[0][0], seed).text for seed in range(6)}
     assert len(wordings) == 6
+
+
+def test_limbs_lie_on_their_own_side_of_the_body(many):
+    """A limb's mask holds the joints of that limb that are visible, and none of the other side's."""
+    held = crossed = 0
+    for picture in many[1]:
+        for number, labels in enumerate(picture.people):
+            for limb in LIMBS:
+                side, kind = limb.split()
+                mask = picture.mask(limb, f"person {number}")
+                for name in ("elbow", "wrist") if kind == "arm" else ("knee", "ankle"):
+                    joint = INDEX[f"{side}_{name}"]
+                    if labels.visible[joint]:
+                        x, y = labels.pixels[joint].astype(int)
+                        held, crossed = held + mask[y, x], crossed + ~mask[y, x]
+    assert held > 500 and crossed < 0.02 * held
+
+
+def test_captions_tell_limbs_by_their_side_and_name_no_joint(many):
+    joints = {"foot", "feet", "hand", "elbow", "knee", "shoulder", "hip", "ankle", "wrist", "head"}
+    told = 0
+    for scene, picture in zip(*many, strict=True):
+        visible = visible_pairs(picture)
+        for caption in (describe(scene, 1, visible), mention(scene, 1, visible)):
+            assert not joints & set(caption.words)
+            for limb in LIMBS:
+                tokens = caption.tokens_of(limb, "person 0")
+                if tokens:
+                    side, noun = (caption.words[tokens[role] - 1] for role in ("side", "noun"))
+                    assert f"{side} {noun}" == limb
+                    told += 1
+    assert told > 150
+
+
+def test_what_limbs_do_is_true_to_the_pose():
+    """Poses worked by hand: rest has straight legs and arms stretched out; then one change each."""
+    person = draw_scene(0).people[0]
+    rest = replace(person, pose=np.zeros((24, 3)))
+    assert limb_states(rest) == dict(zip(LIMBS, ["stretch"] * 2 + ["straight"] * 2, strict=True))
+    pose = np.zeros((24, 3))
+    pose[INDEX["left_shoulder"]] = (0, 0, np.pi / 2.2)
+    pose[INDEX["right_elbow"]] = (0, np.pi / 2, 0)
+    pose[INDEX["left_knee"]] = (np.pi / 2, 0, 0)
+    pose[INDEX["right_hip"]] = (-np.pi / 4, 0, 0)
+    assert limb_states(replace(person, pose=pose)) == {
+        "left arm": "raise",
+        "right arm": "bend",
+        "left leg": "bend",
+        "right leg": "front",
+    }
+
+
+def test_a_rolled_sleeve_and_an_odd_trouser_leg_are_seen_and_told():
+    scene = draw_scene(6)
+    person = replace(scene.people[0], bare_arm="", odd_leg="", sleeves="long")
+    odd = replace(
+        person, bare_arm="left", odd_leg="right", odd_colour="red" if person.trousers != "red" else "blue"
+    )
+    one, two = (render(replace(scene, people=(p, *scene.people[1:]))) for p in (person, odd))
+    np.testing.assert_array_equal(one.limbs, two.limbs)
+    changed = (one.image != two.image).any(-1)
+    assert (
+        changed[two.mask("left arm", "person 0")].any() and changed[two.mask("right leg", "person 0")].any()
+    )
+    assert not changed[one.mask("left leg", "person 0") & ~two.mask("right leg", "person 0")].all()
+    texts = {
+        describe(replace(scene, people=(odd, *scene.people[1:])), seed, visible_pairs(two)).text
+        for seed in range(30)
+    }
+    assert any("left arm bare" in text for text in texts) and any("right leg in" in text for text in texts)
 
 
 def test_crops_hold_their_thing(many):
@@ -138,11 +213,11 @@ def test_training_pictures_are_kept_and_found(tmp_path, monkeypatch):
     monkeypatch.setattr("kp_helpers.figures.pictures.SHARD", 4)
     with pytest.raises(FileNotFoundError, match="no training pictures"):
         load_pictures(tmp_path)
-    from kp_helpers.figures.pictures import _make_shard
+    from kp_helpers.figures.pictures import make_shard
 
-    _make_shard(tmp_path, 0)
-    first = (tmp_path / "000.npy").read_bytes()
+    make_shard(tmp_path, 0)
+    first = (tmp_path / "000.npz").read_bytes()
     make_pictures(tmp_path, 4, workers=1)
-    assert (tmp_path / "000.npy").read_bytes() == first
+    assert (tmp_path / "000.npz").read_bytes() == first
     pictures = load_pictures(tmp_path, 3)
     assert pictures.images.shape == (3, 128, 128, 3) and len(pictures.captions) == len(pictures.crops) == 3

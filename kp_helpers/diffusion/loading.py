@@ -21,6 +21,8 @@ from kp_helpers.diffusion.model import Diffusion
 from kp_helpers.model_folder import CONFIGS, INDEX, WEIGHTS, ModelError, first_line
 
 FIGURES = Path(__file__).parents[1] / "figures" / "model"
+SHIPPED = {"figures": FIGURES, "figures-plain": FIGURES.with_name("model_plain")}
+"""The small models that come with the kit: one whose words were taught to point, and its plain twin."""
 NETWORKS = {
     "unet": UNet2DConditionModel,
     "vae": AutoencoderKL,
@@ -32,13 +34,14 @@ NETWORKS = {
 def load(model: str | Path, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Diffusion:
     """Load a model, frozen and ready to read.
 
-    model: "figures", the small model shipped with the kit; a folder; or a hub id "owner/name", with
-    "@revision" to pin it. A name that begins with "/", "." or "~", has no or several slashes, or whose first
-    part is a folder here is a path, and for a path the network is never asked. device: where it runs; without
-    the named GPU, on the CPU, with a warning. Raises ModelError, whose sentence names the file.
+    model: "figures", the small model shipped with the kit, or "figures-plain", its twin that was trained by
+    denoising alone; a folder; or a hub id "owner/name", with "@revision" to pin it. A name that begins with
+    "/", "." or "~", has no or several slashes, or whose first part is a folder here is a path, and for a path
+    the network is never asked. device: where it runs; without the named GPU, on the CPU, with a warning.
+    Raises ModelError, whose sentence names the file.
     """
     device = _available(device)
-    folder, revision = model_folder.locate(FIGURES if str(model) == "figures" else model)
+    folder, revision = model_folder.locate(SHIPPED.get(str(model), model))
     parts = _components(folder, dtype)
     for part in [part for part in NETWORKS if part in parts]:
         parts[part].requires_grad_(False).eval().to(device)

@@ -34,6 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--folder", type=Path, default=Path("build/train"), help="checkpoints (build/train)")
     train.add_argument("--stage", action="append", help="one stage alone, may be repeated (default: all)")
     train.add_argument("--steps", type=_count, help="steps of each stage instead of the recipe's")
+    train.add_argument("--minutes", type=float, help="minutes of both U-Nets, instead of their steps")
     train.add_argument("--pictures", type=_count, help="training pictures instead of the recipe's")
     train.add_argument("--device", default=None, help="cpu or cuda (default: cuda where there is one)")
     train.add_argument("--target", type=Path, help="where the finished model goes (default: the shipped one)")
@@ -45,8 +46,30 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--samples", type=_count, default=64, help="generated pictures (64)")
     evaluate.add_argument("--json", type=Path, metavar="FILE", help="write all measures to FILE too")
     evaluate.add_argument("--set-level", action="store_true", help="make the best noise level the default")
+    _add_taught(evaluate)
     evaluate.set_defaults(run=_evaluate)
+
+    measure = commands.add_parser("measure", help="words, limbs and joints of any model folder, in minutes")
+    measure.add_argument("model", metavar="FOLDER", help="a model folder, or figures for the shipped one")
+    measure.add_argument("--pictures", type=_count, default=80, help="held-out pictures of the words (80)")
+    measure.add_argument("--timestep", type=int, default=100, help="noise level of all of them (100)")
+    measure.add_argument("--json", type=Path, metavar="FILE", help="write all measures to FILE too")
+    _add_taught(measure)
+    measure.set_defaults(run=_measure)
     return parser
+
+
+def _add_taught(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--taught", action="store_true", help="add what five labels teach, which takes longer"
+    )
+    parser.add_argument(
+        "--world",
+        type=Path,
+        default=Path("build/figures"),
+        metavar="DIR",
+        help="figures world for --taught, exported there if it is missing (build/figures)",
+    )
 
 
 def _count(text: str) -> int:
@@ -72,27 +95,42 @@ def _train(options) -> None:
     if unknown:
         raise ValueError(f"--stage {min(unknown)} is unknown, expected one of {', '.join(STAGES)}")
     device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    training = Training(options.folder, device, options.steps, options.pictures or PICTURES)
+    training = Training(options.folder, device, options.steps, options.pictures or PICTURES, options.minutes)
     for stage in options.stage or STAGES:
         target = {"target": options.target} if options.target and stage in ("assemble", "samples") else {}
         getattr(training, stage)(**target)
 
 
 def _evaluate(options) -> None:
-    from kp_helpers.figures.evaluate import evaluate, tables
+    from kp_helpers.figures.evaluate import evaluate
     from kp_helpers.figures.model import FIGURES, set_default_timestep
-    from kp_helpers.files import replace_file
 
-    measures = evaluate(options.model, options.pictures, options.samples)
+    world = options.world if options.taught else None
+    measures = evaluate(options.model, options.pictures, options.samples, world)
     if options.set_level:
         set_default_timestep(
             measures["timestep"], FIGURES if options.model == "figures" else Path(options.model)
         )
+    _show(measures, options.json)
+
+
+def _measure(options) -> None:
+    from kp_helpers.figures.evaluate import measure
+
+    world = options.world if options.taught else None
+    _show(measure(options.model, options.pictures, options.timestep, world), options.json)
+
+
+def _show(measures: dict, path: Path | None) -> None:
+    """Print the measures as tables, and write them to `path` where there is one."""
+    from kp_helpers.figures.tables import tables
+    from kp_helpers.files import replace_file
+
     for name, table in tables(measures).items():
-        print(f"\n{name}\n{table.to_string()}")
-    if options.json:
+        print(f"\n{name}\n{table.to_string(na_rep='')}")
+    if path:
         text = json.dumps(measures, indent=1) + "\n"
-        replace_file(options.json, lambda partial: partial.write_text(text))
+        replace_file(path, lambda partial: partial.write_text(text))
 
 
 if __name__ == "__main__":

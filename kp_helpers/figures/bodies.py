@@ -29,30 +29,32 @@ class _Drawer:
         pixel, depth = self.camera.project(point)
         return pixel, radius * self.person.scale * self.camera.focal / max(depth, 0.05), float(depth)
 
-    def tone(self, label: str):
-        """RGB and colour word of a class of parts, with the person's own small difference."""
-        word = getattr(self.person, label)
+    def tone(self, label: str, word: str):
+        """RGB of a class of parts in a colour word, with the person's own small difference."""
         rgb = skin_tone(word) if label == "skin" else COLOURS[word]
         own = np.random.default_rng([self.person.seed, len(label)]).integers(-9, 10, 3)
-        return tuple(int(c) for c in np.clip(np.add(rgb, own), 0, 255)), word
+        return tuple(int(c) for c in np.clip(np.add(rgb, own), 0, 255))
 
-    def add(self, label, strokes, depth, joints=(), ink=None):
-        """Keep a part of class `label` at `depth`."""
-        rgb, word = self.tone(label)
+    def add(self, label, strokes, depth, joints=(), ink=None, limb=""):
+        """Keep a part of class `label` at `depth`; an odd trouser leg keeps the trousers' word."""
+        word = getattr(self.person, label)
+        odd = label == "trousers" and limb == f"{self.person.odd_leg} leg"
+        rgb = ink or self.tone(label, self.person.odd_colour if odd else word)
         carried = frozenset(INDEX[name] for name in joints)
         texture = "cloth" if label in ("shirt", "trousers") else "none"
-        self.parts.append(Part(label, self.entity, ink or rgb, word, depth, strokes, carried, texture))
+        self.parts.append(Part(label, self.entity, rgb, word, depth, strokes, carried, texture, limb))
 
-    def limb(self, label, start, start_radius, end, end_radius, joints, nearer=0.0):
+    def limb(self, label, start, start_radius, end, end_radius, joints, nearer=0.0, limb=""):
         """A capsule between two world points."""
         first, r0, z0 = self.seen(start, start_radius)
         second, r1, z1 = self.seen(end, end_radius)
         strokes = round_strokes(first, r0, second, r1, self.light)
-        self.add(label, strokes, (z0 + z1) / 2 - nearer, joints)
+        self.add(label, strokes, (z0 + z1) / 2 - nearer, joints, limb=limb)
 
 
 def body_parts(person: Person, entity: str, camera: Camera, light: float) -> list[Part]:
-    """All parts of `person`, unsorted. Left and right are drawn alike: only pose tells them apart."""
+    """All parts of `person`, unsorted. Left and right are drawn alike: pose tells them apart, and now and
+    then a rolled sleeve or an odd trouser leg."""
     drawer = _Drawer(person, entity, camera, light)
     for side in ("left", "right"):
         _arm(drawer, side)
@@ -66,21 +68,30 @@ def _arm(drawer: _Drawer, side: str):
     shoulder, elbow, wrist, hand = (
         drawer.place(f"{side}_{name}") for name in ("shoulder", "elbow", "wrist", "hand")
     )
-    drawer.limb("shirt", shoulder, 0.062, elbow, 0.05, (f"{side}_shoulder", f"{side}_elbow"), 0.02)
-    sleeve = "shirt" if drawer.person.sleeves == "long" else "skin"
-    drawer.limb(sleeve, elbow, 0.048, wrist, 0.04, (f"{side}_elbow", f"{side}_wrist"), 0.03)
-    drawer.limb("skin", wrist, 0.042, hand, 0.042, (f"{side}_wrist", f"{side}_hand"), 0.03)
+    upper, lower = _sleeves(drawer.person, side)
+    limb = f"{side} arm"
+    drawer.limb(upper, shoulder, 0.062, elbow, 0.05, (f"{side}_shoulder", f"{side}_elbow"), 0.02, limb)
+    drawer.limb(lower, elbow, 0.048, wrist, 0.04, (f"{side}_elbow", f"{side}_wrist"), 0.03, limb)
+    drawer.limb("skin", wrist, 0.042, hand, 0.042, (f"{side}_wrist", f"{side}_hand"), 0.03, limb)
+
+
+def _sleeves(person: Person, side: str) -> tuple[str, str]:
+    """What covers the upper and the lower arm; a sleeve that is rolled up ends one part earlier."""
+    if person.sleeves == "long":
+        return "shirt", "skin" if person.bare_arm == side else "shirt"
+    return "skin" if person.bare_arm == side else "shirt", "skin"
 
 
 def _leg(drawer: _Drawer, side: str):
     hip, knee, ankle = (drawer.place(f"{side}_{name}") for name in ("hip", "knee", "ankle"))
-    drawer.limb("trousers", hip, 0.095, knee, 0.072, (f"{side}_hip", f"{side}_knee"))
-    drawer.limb("trousers", knee, 0.072, ankle, 0.058, (f"{side}_knee", f"{side}_ankle"))
+    limb = f"{side} leg"
+    drawer.limb("trousers", hip, 0.095, knee, 0.072, (f"{side}_hip", f"{side}_knee"), limb=limb)
+    drawer.limb("trousers", knee, 0.072, ankle, 0.058, (f"{side}_knee", f"{side}_ankle"), limb=limb)
     heel, toe = (
         drawer.place(f"{side}_ankle", (0, -0.045, -0.03)),
         drawer.place(f"{side}_foot", (0, 0.0, 0.08)),
     )
-    drawer.limb("shoes", heel, 0.066, toe, 0.06, (f"{side}_ankle", f"{side}_foot"), 0.02)
+    drawer.limb("shoes", heel, 0.066, toe, 0.06, (f"{side}_ankle", f"{side}_foot"), 0.02, limb)
 
 
 def _torso(drawer: _Drawer):

@@ -1,11 +1,15 @@
-"""Captions in varied wording that remember which of their words names what."""
+"""Captions in varied wording that remember which of their words names what.
+
+No joint is ever named, and no word for one used: clothes, hair, things, grounds, people and whole limbs are.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from kp_helpers.figures.limbs_told import LIMB_WORDS, SIDED_MOTIONS, limb_states
 from kp_helpers.figures.palette import GROUNDS, SKY
-from kp_helpers.figures.scene import CLOTHES, Person, Scene, Thing
+from kp_helpers.figures.scene import CLOTHES, LIMBS, Person, Scene, Thing
 from kp_helpers.figures.skeleton import forward_kinematics
 
 MOTION_WORDS = {
@@ -21,11 +25,20 @@ MOTION_WORDS = {
 LONGEST = 62
 """Words of the longest caption: the text tower reads 64 tokens, its start and end among them."""
 FACING_WORDS = {"front": "from the front", "behind": "from behind", "side": "from the side"}
+_WITH_LIMBS = 0.7
+"""Share of captions that tell what the limbs do."""
+_ROOM_FOR_LIMBS = 42
+"""Limbs are told up to this word, so that things and place still find room after them."""
+_SECOND_PERSON = 10
+"""Words that are kept free for a second person."""
 
 
 @dataclass(frozen=True)
 class Tag:
-    """What a caption's word names: the class `label` of `entity`, as its "noun" or its "colour"."""
+    """What a caption's word names: the class, limb or person `label` of `entity`.
+
+    `role` is "noun", "colour", or "side" for the "left" of "left arm".
+    """
 
     label: str
     entity: str
@@ -48,7 +61,7 @@ class Caption:
         return " ".join(self.words).replace(" ,", ",")
 
     def tokens_of(self, label: str, entity: str) -> dict[str, int]:
-        """Token positions by role ("noun", "colour") of the words that name `label` of `entity`."""
+        """Token positions by role ("noun", "colour", "side") of the words that name `label` of `entity`."""
         hits = {
             t.role: i + 1 for i, t in enumerate(self.tags) if t and (t.label, t.entity) == (label, entity)
         }
@@ -88,6 +101,14 @@ class _Writer:
             self.say("in")
         self.say(*ordered[1])
 
+    def limb(self, limb: str, entity: str, article: bool = True) -> None:
+        """ "the left arm", with or without its article."""
+        side, kind = limb.split()
+        if article:
+            self.say("the")
+        self.say(side, Tag(limb, entity, "side"))
+        self.say(kind, Tag(limb, entity, "noun"))
+
     def caption(self) -> Caption:
         return Caption(tuple(self.words), tuple(self.tags))
 
@@ -96,22 +117,64 @@ def describe(scene: Scene, seed: int, visible: frozenset[tuple[str, str]] | None
     """One caption of `scene`; another `seed` words it otherwise.
 
     `visible` holds the (label, entity) pairs that the picture really shows; nothing else is named. None
-    means that all is shown. About one attribute in eight is left out, as people do.
+    means that all is shown. About one attribute in eight is left out, as people do; what the limbs do is
+    told in seven captions of ten.
     """
     writer = _Writer(np.random.default_rng([seed, scene.seed, 23]))
     clauses = [_things, _place] if writer.rng.random() < 0.6 else [_place, _things]
+    limbs = writer.rng.random() < _WITH_LIMBS
     if len(scene.people) > 1:
         writer.say("two people ,")
     for number, person in enumerate(scene.people):
         if number:
             writer.say(", and")
         _person(writer, scene, person, number, visible)
+        if limbs:
+            _limbs(writer, person, number, scene, visible)
     for clause in clauses:
         before = len(writer.words)
         clause(writer, scene, visible)
         if len(writer.words) > LONGEST:  # two richly dressed people: leave the whole clause out
             del writer.words[before:], writer.tags[before:]
     return writer.caption()
+
+
+def mention(scene: Scene, seed: int, visible: frozenset[tuple[str, str]]) -> Caption:
+    """A short caption as people type one: one to three of the things, parts and limbs that are shown."""
+    writer = _Writer(np.random.default_rng([seed, scene.seed, 29]))
+    pairs = sorted(pair for pair in visible if pair[0] != "sky")
+    if not pairs:
+        return writer.caption()
+    count = min(len(pairs), int(writer.rng.integers(1, 4)))
+    chosen = [pairs[i] for i in writer.rng.choice(len(pairs), count, replace=False)]
+    writer.listing(len(chosen), lambda i: _name(writer, scene, *chosen[i]))
+    return writer.caption()
+
+
+def _name(writer: _Writer, scene: Scene, label: str, entity: str) -> None:
+    """One thing, part, limb, ground or person, its colour before it in half of the cases."""
+    articles = ("", "the") if entity == "ground" else ("", "the", "a")
+    article = writer.choose(*articles) if label not in ("hair", "skin", "trousers", "shoes") else ""
+    if label in LIMBS:
+        writer.limb(label, entity, article != "")
+        return
+    colour = _colour_of(scene, label, entity)
+    if colour and writer.rng.random() < 0.5:
+        writer.coloured(colour, label, label, entity, article)
+        return
+    if article:
+        writer.say("an" if article == "a" and label[0] in "aeiou" else article)
+    writer.say(label, Tag(label, entity, "noun"))
+
+
+def _colour_of(scene: Scene, label: str, entity: str) -> str:
+    """The colour word of a class of an entity; a person as a whole has none."""
+    kind, _, number = entity.partition(" ")
+    if kind == "thing":
+        return scene.things[int(number)].colour
+    if kind == "person":
+        return "" if label == "person" else getattr(scene.people[int(number)], label)
+    return GROUNDS[label][0] if kind == "ground" else scene.wall
 
 
 def facing(scene: Scene, person: Person) -> str:
@@ -130,7 +193,10 @@ def _shown(visible, label, entity) -> bool:
 
 def _person(writer: _Writer, scene: Scene, person: Person, number: int, visible) -> None:
     entity = f"person {number}"
-    writer.say(writer.choose("a person", "someone", "a person") if not number else "a person")
+    noun = writer.choose("person", "someone", "person") if not number else "person"
+    if noun == "person":
+        writer.say("a")
+    writer.say(noun, Tag("person", entity, "noun") if _shown(visible, "person", entity) else None)
     named = [label for label in CLOTHES if _shown(visible, label, entity) and writer.rng.random() < 0.88]
     if number:
         named = named[: int(writer.rng.integers(1, 3))]
@@ -154,9 +220,51 @@ def _person(writer: _Writer, scene: Scene, person: Person, number: int, visible)
         )
     writer.say(writer.choose("", "is", ""))
     writer.say(writer.choose(*MOTION_WORDS[person.motion]))
+    moved = f"{person.motion_side} {SIDED_MOTIONS.get(person.motion, '')}"
+    if moved in LIMBS and _shown(visible, moved, entity) and writer.rng.random() < 0.5:
+        writer.say("with")
+        writer.limb(moved, entity)
     if writer.rng.random() < 0.85:
         writer.say(writer.choose("seen", "", "viewed"))
         writer.say(FACING_WORDS[facing(scene, person)])
+
+
+def _limbs(writer: _Writer, person: Person, number: int, scene: Scene, visible) -> None:
+    """What the limbs of a person do, both of a pair one after the other; of two people one pair each."""
+    entity = f"person {number}"
+    told = {tag.label for tag in writer.tags if tag and tag.entity == entity}
+    pairs = [[limb for limb in LIMBS if limb.endswith(kind)] for kind in ("arm", "leg")]
+    writer.rng.shuffle(pairs)
+    states = limb_states(person)
+    room = _ROOM_FOR_LIMBS - (_SECOND_PERSON if number + 1 < len(scene.people) else 0)
+    for pair in pairs[: 1 if len(scene.people) > 1 else 2]:
+        writer.rng.shuffle(pair)
+        for limb in pair:
+            if limb in told or not _shown(visible, limb, entity):
+                continue
+            if len(writer.words) >= room or writer.rng.random() < 0.06:
+                continue
+            writer.say(",")
+            _limb(writer, person, entity, str(limb), states[limb])
+
+
+def _limb(writer: _Writer, person: Person, entity: str, limb: str, state: str) -> None:
+    side, kind = limb.split()
+    article = writer.rng.random() < 0.5
+    odd = side == (person.bare_arm if kind == "arm" else person.odd_leg)
+    before, after = LIMB_WORDS[state]
+    if before and not odd and writer.rng.random() < 0.5:
+        writer.say(before)
+        writer.limb(limb, entity, article)
+        return
+    writer.limb(limb, entity, article)
+    if odd and kind == "arm":
+        writer.say("bare")
+    elif odd:
+        writer.say("in")
+        writer.say(person.odd_colour, Tag(limb, entity, "colour"))
+    else:
+        writer.say(after)
 
 
 def _things(writer: _Writer, scene: Scene, visible) -> None:

@@ -1,36 +1,44 @@
 """What the small model has learned, on held-out pictures: the table of its card."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 from diffusers import UNet2DConditionModel
 
 from kp_helpers import diffusion as diffusion_module
-from kp_helpers.figures import judge, pointing
+from kp_helpers.diffusion import Diffusion
+from kp_helpers.figures import judge, limbs, pointing, ridge_table
 from kp_helpers.figures.held_out import HeldOut, held_out
 from kp_helpers.figures.model import generate, load_clip
+from kp_helpers.figures.taught import taught
 
 SEARCHED = 48
-"""Pictures on which noise levels are compared before the best one is measured on all."""
+"""Pictures on which the noise levels of words are compared."""
+CHOSEN_BY = "20"
+"""Number of labels of the ridge fits that choose the noise level."""
 
 
-def evaluate(model: str = "figures", pictures: int = 256, samples: int = 64) -> dict:
+def evaluate(
+    model: str = "figures", pictures: int = 256, samples: int = 64, world: Path | None = None
+) -> dict:
     """All measures of a figures model by name; shares in [0, 1], PSNR in dB.
 
-    `pointing_levels` holds the share by noise level and layer on the first 48 pictures; the level that is
-    best there is `timestep`, and `pointing` is measured there on all pictures.
+    `timestep` is the noise level at which a ridge fit with 20 labels finds most, mean over the joints, and
+    `ridge_levels` has that mean by noise level. Words, limbs and joints are measured there. `pointing_levels`
+    holds the share of words by layer and noise level on the first 48 pictures. world: as for `measure`.
     """
     diffusion = diffusion_module.load(model)
     data = held_out(pictures)
     clip, tokenizer = load_clip("clip", diffusion.folder)
     few = HeldOut(data.scenes[:SEARCHED], data.pictures[:SEARCHED], data.captions[:SEARCHED])
-    levels = {level: pointing.pointing_hits(diffusion, few, level) for level in pointing.LEVELS}
-    best = max(levels, key=lambda level: pointing.mean_over_words(pointing.by_word(levels[level])))
-    trained = pointing.pointing_hits(diffusion, data, best)
-    control = pointing.pointing_hits(untrained(diffusion), data, best)
-    shares = pointing.by_word(trained)
+    one_person = ridge_table.pictures_for(diffusion)
+    joints = {t: ridge_table.ridge_table(diffusion, one_person, t) for t in ridge_table.LEVELS}
+    ridge_levels = {str(t): table["ridge_mean"][CHOSEN_BY] for t, table in joints.items()}
+    best = int(max(ridge_levels, key=ridge_levels.get))
+    control = pointing.by_word(pointing.pointing_hits(untrained(diffusion), data, best))
+    levels = {t: pointing.pointing_hits(diffusion, few, t) for t in pointing.LEVELS}
     return {
         "model": diffusion.fingerprint,
         "pictures": pictures,
@@ -38,14 +46,50 @@ def evaluate(model: str = "figures", pictures: int = 256, samples: int = 64) -> 
         "clip_top1_of_64": judge.top1_among(clip, tokenizer, data.images, data.texts, min(64, pictures)),
         "clip_crop_class": judge.crop_classes(clip, tokenizer, data),
         "timestep": best,
-        "pointing": shares,
-        "pointing_mean": pointing.mean_over_words(shares),
-        "pointing_random": pointing.by_word(control),
-        "pointing_random_mean": pointing.mean_over_words(pointing.by_word(control)),
-        "pointing_noun": pointing.by_word(trained, "noun"),
-        "pointing_colour": pointing.by_word(trained, "colour"),
+        **words_and_limbs(diffusion, data, best),
+        "pointing_random": control,
+        "pointing_random_mean": pointing.mean_over_words(control),
         "pointing_levels": _levels(levels),
+        **joints[best],
+        "ridge_levels": ridge_levels,
         "samples_top1_of_16": samples_top1(diffusion, data.texts[:samples]),
+        **(taught(diffusion, world) if world else {}),
+    }
+
+
+def measure(
+    model: str = "figures", pictures: int = 80, timestep: int = 100, world: Path | None = None
+) -> dict:
+    """What training is followed by, in a minute or two: words, limbs and joints at one noise level.
+
+    Named as in `evaluate`. world: where the figures world is or shall be exported, to add what five labels
+    teach; None leaves it out.
+    """
+    diffusion = diffusion_module.load(model)
+    return {
+        "model": diffusion.fingerprint,
+        "pictures": pictures,
+        "timestep": timestep,
+        **words_and_limbs(diffusion, held_out(pictures), timestep),
+        **ridge_table.ridge_table(diffusion, ridge_table.pictures_for(diffusion), timestep),
+        **(taught(diffusion, world) if world else {}),
+    }
+
+
+def words_and_limbs(diffusion: Diffusion, data: HeldOut, timestep: int) -> dict[str, dict | float]:
+    """Shares of hits of the words, by phrase, noun and colour word, and `limbs`, from the same maps."""
+    words, told = [], []
+    for seen in pointing.word_maps(diffusion, data, timestep):
+        words += pointing.word_rows(*seen)
+        told += limbs.limb_rows(*seen)
+    shares = {role: pointing.by_word(words, role) for role in ("phrase", "noun", "colour")}
+    return {
+        "pointing": shares["phrase"],
+        "pointing_mean": pointing.mean_over_words(shares["phrase"]),
+        "pointing_noun": shares["noun"],
+        "pointing_noun_mean": pointing.mean_over_words(shares["noun"]),
+        "pointing_colour": shares["colour"],
+        "limbs": limbs.by_limb(told),
     }
 
 
@@ -66,27 +110,6 @@ def samples_top1(diffusion, captions: list[str]) -> float:
     clip, tokenizer = load_clip("judge", diffusion.folder)
     images = generate(captions, folder=diffusion.folder)
     return judge.top1_among(clip, tokenizer, images, captions, min(16, len(captions)))
-
-
-def tables(measures: dict) -> dict[str, pd.DataFrame]:
-    """The measures as tables: the single numbers, the words, and the noise levels by layer."""
-    single = (
-        "psnr",
-        "clip_top1_of_64",
-        "clip_crop_class",
-        "timestep",
-        "pointing_mean",
-        "pointing_random_mean",
-        "samples_top1_of_16",
-    )
-    words = {
-        name: measures[name] for name in ("pointing", "pointing_noun", "pointing_colour", "pointing_random")
-    }
-    return {
-        "measures": pd.DataFrame({"value": [measures[name] for name in single]}, index=list(single)).round(3),
-        "words": pd.DataFrame(words).round(3),
-        "levels": pd.DataFrame(measures["pointing_levels"]).T.round(3),
-    }
 
 
 def untrained(diffusion):

@@ -8,7 +8,7 @@ from kp_helpers.figures.held_out import HeldOut
 from kp_helpers.figures.palette import COLOURS
 from kp_helpers.figures.pictures import crops_of
 from kp_helpers.figures.scene import THINGS
-from kp_helpers.figures.training.clip import crop, to_pixels, tokenize
+from kp_helpers.figures.training.clip import cut, to_pixels, tokenize
 
 
 @torch.no_grad()
@@ -29,15 +29,18 @@ def top1_among(clip, tokenizer, images: np.ndarray, texts: list[str], group: int
     return float(torch.cat(hits).mean())
 
 
+@torch.no_grad()
 def crop_classes(clip, tokenizer, pictures: HeldOut) -> float:
     """Zero-shot accuracy on crops of things: the kind whose sentences, over all colours, fit best."""
-    crops, kinds = [], []
+    images, boxes, kinds = [], [], []
     for picture, scene in zip(pictures.pictures, pictures.scenes, strict=True):
         for text, box in crops_of(picture, scene):
             if text.split()[-1] in THINGS:
-                crops.append(crop(picture.image, box))
+                images.append(picture.image)
+                boxes.append(box)
                 kinds.append(THINGS.index(text.split()[-1]))
     texts = [f"a {colour} {kind}" for kind in THINGS for colour in COLOURS]
-    scores = similarity(clip, tokenizer, np.stack(crops), texts)
+    crops = cut(torch.from_numpy(np.stack(images)), torch.tensor(boxes))
+    scores = clip(input_ids=tokenize(tokenizer, texts), pixel_values=crops).logits_per_image
     found = scores.view(len(crops), len(THINGS), len(COLOURS)).amax(-1).argmax(-1)
     return float((found == torch.tensor(kinds)).float().mean())

@@ -29,11 +29,11 @@ def text_tower(clip: CLIPModel) -> CLIPTextModel:
     return tower.eval().requires_grad_(False)
 
 
-def assemble(folder: Path, vae, unet, clip: CLIPModel, judge: CLIPModel, tokenizer, scheduler) -> None:
-    """Write a Stable Diffusion pipeline folder in float16, and beside it the CLIP and the judge."""
+def assemble(folder: Path, vae, unet, text_encoder, tokenizer, scheduler) -> None:
+    """Write a Stable Diffusion pipeline folder in float16."""
     pipeline = StableDiffusionPipeline(
         vae=vae,
-        text_encoder=text_tower(clip),
+        text_encoder=text_encoder,
         tokenizer=tokenizer,
         unet=unet,
         scheduler=scheduler,
@@ -42,10 +42,14 @@ def assemble(folder: Path, vae, unet, clip: CLIPModel, judge: CLIPModel, tokeniz
         requires_safety_checker=False,
     )
     pipeline.to(dtype=torch.float16).save_pretrained(folder, safe_serialization=True)
+    _load_in_float32(folder / "text_encoder" / "config.json")
+
+
+def add_clips(folder: Path, clip: CLIPModel, judge: CLIPModel) -> None:
+    """Write the two CLIPs beside the parts of a pipeline folder, in float16."""
     for part, network in (("clip", clip), ("judge", judge)):
         network.half().save_pretrained(folder / part)
         (folder / part / "preprocessor_config.json").write_text(json.dumps(PIXELS, indent=2) + "\n")
-    for part in ("text_encoder", "clip", "judge"):
         _load_in_float32(folder / part / "config.json")
 
 
@@ -64,7 +68,10 @@ def set_default_timestep(timestep: int, folder: Path = FIGURES) -> None:
 
 
 def load_clip(part: str = "clip", folder: Path = FIGURES) -> tuple[CLIPModel, CLIPTokenizer]:
-    """The CLIP whose text tower conditions the U-Net ("clip"), or the one from another seed ("judge")."""
+    """The CLIP whose text tower the U-Net's began as ("clip"), or the one from another seed ("judge"); those
+    of the shipped model where `folder` has none, as the plain twin's.
+    """
+    folder = folder if (folder / part).is_dir() else FIGURES
     clip = CLIPModel.from_pretrained(folder / part, local_files_only=True, use_safetensors=True)
     return clip.eval(), CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
 

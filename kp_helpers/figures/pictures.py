@@ -8,33 +8,42 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from kp_helpers.figures.captions import describe
+from kp_helpers.figures.captions import describe, mention
+from kp_helpers.figures.naming import Naming, name_pixels
 from kp_helpers.figures.render import Picture, render
-from kp_helpers.figures.scene import CLOTHES, THINGS, Scene, draw_scene
+from kp_helpers.figures.scene import CLOTHES, LIMBS, THINGS, Scene, draw_scene
 from kp_helpers.files import replace_file
 
-SHARD = 2000
+SHARD = 500
 TRAINING_SEED, HELD_OUT_SEED = 1_000_000, 2_000_000
 """First scene seeds of the training and of the held-out pictures; the exported sequences have other seeds."""
 CAPTIONS = 3
-"""Differently worded captions of every training picture."""
+"""Differently worded captions of every training picture; a short one, as people type it, comes after them."""
 _LEAST_PIXELS = 12
 """What shows fewer pixels than this is not named: nobody could see it."""
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """`images` (n, 128, 128, 3) uint8; for each its captions, and its crops as (text, (x0, y0, x1, y1))."""
+    """Training pictures: `images` (n, 128, 128, 3) uint8; for each its captions, and its crops as
+    (text, (x0, y0, x1, y1)). `naming` says which word names which pixel.
+    """
 
     images: np.ndarray
     captions: list[list[str]]
     crops: list[list[tuple[str, tuple[int, int, int, int]]]]
+    naming: Naming
 
 
 def visible_pairs(picture: Picture) -> frozenset[tuple[str, str]]:
-    """(label, entity) of all that shows enough pixels to be named."""
+    """(label, entity) of all that shows enough pixels to be named: classes, limbs and whole people."""
     counts = np.bincount(picture.segments.ravel(), minlength=len(picture.table))
-    return frozenset((s.label, s.entity) for s in picture.table if counts[s.number] >= _LEAST_PIXELS)
+    seen = {(s.label, s.entity) for s in picture.table if counts[s.number] >= _LEAST_PIXELS}
+    for number in range(len(picture.people)):
+        entity = f"person {number}"
+        names = (*LIMBS, "person")
+        seen |= {(n, entity) for n in names if picture.mask(n, entity).sum() >= _LEAST_PIXELS}
+    return frozenset(seen)
 
 
 def crops_of(picture: Picture, scene: Scene, least: int = 60) -> list:
@@ -57,12 +66,15 @@ def square_box(rows, columns, shape, margin: float = 1.25) -> tuple[int, int, in
     return x0, y0, x0 + side, y0 + side
 
 
-def make_pictures(folder: Path, count: int, workers: int = 2) -> None:
-    """Render `count` training pictures into `folder`, shard by shard; shards that exist are kept."""
+def make_pictures(folder: Path, count: int, workers: int | None = None) -> None:
+    """Render `count` training pictures into `folder`, shard by shard; shards that exist are kept.
+
+    `workers` is the number of processes, all cores by default.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     missing = [n for n in range(-(-count // SHARD)) if not (folder / f"{n:03d}.json").exists()]
     with ProcessPoolExecutor(workers) as pool:
-        jobs = [pool.submit(_make_shard, folder, number) for number in missing]
+        jobs = [pool.submit(make_shard, folder, number) for number in missing]
         for job in tqdm(jobs, desc="training pictures", unit="shard"):
             job.result()
 
@@ -77,21 +89,49 @@ def load_pictures(folder: Path, count: int | None = None) -> Pictures:
         raise FileNotFoundError(
             f"{folder}: no training pictures found; expected shards written by make_pictures"
         )
-    texts = [row for name in names for row in json.loads(name.read_text())]
-    images = np.concatenate([np.load(name.with_suffix(".npy")) for name in names])
-    texts, images = texts[:count], images[:count]
-    return Pictures(images, [row["captions"] for row in texts], [row["crops"] for row in texts])
+    parts = []
+    for name in names[: None if count is None else -(-count // SHARD)]:
+        parts.append(load_shard(name))
+    naming = Naming.joined([part.naming for part in parts]).first(count)
+    images = np.concatenate([part.images for part in parts])[:count]
+    captions = [row for part in parts for row in part.captions][:count]
+    crops = [row for part in parts for row in part.crops][:count]
+    return Pictures(images, captions, crops, naming)
 
 
-def _make_shard(folder: Path, number: int) -> None:
-    rows, images = [], []
+def load_shard(path: Path) -> Pictures:
+    """The pictures of one shard, named by its .json file."""
+    rows = json.loads(path.read_text())
+    with np.load(path.with_suffix(".npz")) as arrays:
+        naming = Naming(arrays["regions"], arrays["table"], arrays["words"], arrays["names"])
+        return Pictures(
+            arrays["images"], [row["captions"] for row in rows], [row["crops"] for row in rows], naming
+        )
+
+
+def make_shard(folder: Path, number: int) -> Path:
+    """Render shard `number` into `folder` unless it is there; returns the path of its .json file."""
+    path = folder / f"{number:03d}.json"
+    if path.exists():
+        return path
+    rows, images, naming = [], [], []
     for seed in range(TRAINING_SEED + number * SHARD, TRAINING_SEED + (number + 1) * SHARD):
         scene = draw_scene(seed)
         picture = render(scene)
         visible = visible_pairs(picture)
-        captions = [describe(scene, wording, visible).text for wording in range(CAPTIONS)]
-        rows.append({"captions": captions, "crops": crops_of(picture, scene)})
+        captions = [describe(scene, wording, visible) for wording in range(CAPTIONS)]
+        captions.append(mention(scene, 0, visible))
+        texts = [caption.text for caption in captions]
+        rows.append({"captions": texts, "crops": crops_of(picture, scene)})
         images.append(picture.image)
-    replace_file(folder / f"{number:03d}.npy", lambda partial: np.save(partial, np.stack(images)))
+        naming.append(name_pixels(picture, captions))
+    arrays = Naming.joined(naming).arrays() | {"images": np.stack(images)}
+    replace_file(path.with_suffix(".npz"), lambda partial: _write_arrays(partial, arrays))
     text = json.dumps(rows)  # written last: its presence says that the shard is whole
-    replace_file(folder / f"{number:03d}.json", lambda partial: partial.write_text(text))
+    replace_file(path, lambda partial: partial.write_text(text))
+    return path
+
+
+def _write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    with path.open("wb") as file:
+        np.savez(file, **arrays)

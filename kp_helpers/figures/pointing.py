@@ -1,13 +1,17 @@
 """Does a word's attention land on its thing? The share of maxima inside the thing's mask."""
 
 from collections import defaultdict
+from collections.abc import Iterator
 
 import torch
 from tqdm.auto import tqdm
+from transformers import CLIPTokenizer
 
 from kp_helpers import attention
 from kp_helpers.diffusion import Diffusion
+from kp_helpers.figures.captions import Caption
 from kp_helpers.figures.held_out import HeldOut
+from kp_helpers.figures.render import Picture
 from kp_helpers.figures.scene import CLOTHES, THINGS
 
 WORDS = CLOTHES + THINGS
@@ -16,45 +20,50 @@ LEVELS = (50, 100, 200, 300, 400, 500, 600, 700, 800)
 _NOISE_SEED = 77
 
 
-@torch.no_grad()
 def pointing_hits(diffusion: Diffusion, pictures: HeldOut, timestep: int) -> list[dict]:
-    """One row for each named thing of each picture: word, role, layer, and whether the maximum hit its mask.
+    """`word_rows` of all pictures."""
+    return [row for one in word_maps(diffusion, pictures, timestep) for row in word_rows(*one)]
+
+
+@torch.no_grad()
+def word_maps(
+    diffusion: Diffusion, pictures: HeldOut, timestep: int
+) -> Iterator[tuple[Picture, Caption, dict[str, torch.Tensor]]]:
+    """Of each picture: itself, its caption, and the maps (1 + words, 128, 128) of the start token and of the
+    caption's words, by read-out layer and as the "mean" over the layers.
+    """
+    numbered = enumerate(zip(pictures.pictures, pictures.captions, strict=True))
+    for number, (picture, caption) in tqdm(
+        numbered, desc=f"pointing, t = {timestep}", total=len(pictures.pictures), leave=False
+    ):
+        maps = _layer_maps(diffusion, picture.image, caption, timestep, number)
+        yield picture, caption, maps
+
+
+def word_rows(picture: Picture, caption: Caption, maps: dict[str, torch.Tensor]) -> list[dict]:
+    """One row for each named thing and layer: word, role, layer, and whether the maximum hit its mask.
 
     `role` is "noun", "colour" or "phrase", the mean of both maps; `layer` is a read-out layer or "mean".
     """
     rows = []
-    for number, picture in enumerate(tqdm(pictures.pictures, desc=f"pointing, t = {timestep}", leave=False)):
-        caption = pictures.captions[number]
-        maps = _layer_maps(diffusion, picture.image, caption.text, timestep, number)
-        for segment in picture.table:
-            tokens = caption.tokens_of(segment.label, segment.entity)
-            if segment.label not in WORDS or len(tokens) != 2:
-                continue
-            mask = torch.from_numpy(picture.segments == segment.number)
-            roles = {"phrase": list(tokens.values()), **{role: [token] for role, token in tokens.items()}}
-            for role, indices in roles.items():
-                for layer, one in maps.items():
-                    top = one[indices].mean(0).argmax()
-                    rows.append(
-                        {
-                            "word": segment.label,
-                            "role": role,
-                            "layer": layer,
-                            "hit": bool(mask.flatten()[top]),
-                        }
-                    )
+    for label, entity in named(caption, WORDS):
+        tokens = caption.tokens_of(label, entity)
+        if not {"noun", "colour"} <= tokens.keys() or max(tokens.values()) >= len(maps["mean"]):
+            continue
+        mask = torch.from_numpy(picture.mask(label, entity)).flatten()
+        roles = {"phrase": [tokens["noun"], tokens["colour"]]}
+        roles |= {role: [tokens[role]] for role in ("noun", "colour")}
+        for role, places in roles.items():
+            for layer, own in maps.items():
+                hit = bool(mask[own[places].mean(dim=0).argmax()])
+                rows.append({"word": label, "role": role, "layer": layer, "hit": hit})
     return rows
 
 
-def _layer_maps(diffusion: Diffusion, image, text: str, timestep: int, seed: int) -> dict[str, torch.Tensor]:
-    """Maps (L, 128, 128) of a caption's tokens by read-out layer, and their mean over the layers."""
-    pixels = torch.tensor(image).permute(2, 0, 1)[None].float() / 255
-    generator = torch.Generator().manual_seed(_NOISE_SEED + seed)
-    latents = diffusion.add_noise(diffusion.encode_image(pixels), timestep, generator)
-    context = diffusion.encode_text([text])
-    asked = attention.queries(diffusion.unet, latents, timestep, context)
-    maps = {q.layer: attention.maps_from_queries(diffusion.unet, [q], context, size=128)[0] for q in asked}
-    return maps | {"mean": torch.stack(list(maps.values())).mean(0)}
+def named(caption: Caption, labels: tuple[str, ...]) -> list[tuple[str, str]]:
+    """The (label, entity) pairs with one of the `labels` that the caption names, in its order."""
+    pairs = [(tag.label, tag.entity) for tag in caption.tags if tag is not None and tag.label in labels]
+    return list(dict.fromkeys(pairs))
 
 
 def by_word(rows: list[dict], role: str = "phrase", layer: str = "mean") -> dict[str, float]:
@@ -69,3 +78,34 @@ def by_word(rows: list[dict], role: str = "phrase", layer: str = "mean") -> dict
 def mean_over_words(shares: dict[str, float]) -> float:
     """The mean share, every word counting alike."""
     return sum(shares.values()) / len(shares)
+
+
+def _layer_maps(
+    diffusion: Diffusion, image, caption: Caption, timestep: int, seed: int
+) -> dict[str, torch.Tensor]:
+    pixels = torch.tensor(image).permute(2, 0, 1)[None].float() / 255
+    generator = torch.Generator().manual_seed(_NOISE_SEED + seed)
+    latents = diffusion.add_noise(diffusion.encode_image(pixels), timestep, generator)
+    context = diffusion.encode_text([caption.text])
+    pieces = pieces_of(diffusion.tokenizer, caption)
+    maps = {}
+    for query in attention.queries(diffusion.unet, latents, timestep, context):
+        of_tokens = attention.maps_from_queries(diffusion.unet, [query], context, size=len(image))[0].cpu()
+        maps[query.layer] = torch.stack([of_tokens[part].mean(dim=0) for part in pieces])
+    return maps | {"mean": torch.stack(list(maps.values())).mean(dim=0)}
+
+
+def pieces_of(tokenizer: CLIPTokenizer, caption: Caption) -> list[slice]:
+    """The tokens of the start and of each word, as far as the tokenizer's context reaches.
+
+    The shipped tokenizer has one token a word. One of an older world cuts words that it does not know into
+    pieces, and all words behind them stand later.
+    """
+    first, pieces = 1, [slice(0, 1)]
+    for word in caption.words:
+        last = first + len(tokenizer(word, add_special_tokens=False).input_ids)
+        if last >= tokenizer.model_max_length:  # the context's last place is the end token's
+            break
+        pieces.append(slice(first, last))
+        first = last
+    return pieces

@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw
 
 from kp_helpers.figures import backdrop
 from kp_helpers.figures.bodies import body_parts
-from kp_helpers.figures.scene import Scene
+from kp_helpers.figures.scene import LIMBS, Scene
 from kp_helpers.figures.shapes import PLAIN, Part
 from kp_helpers.figures.skeleton import forward_kinematics
 from kp_helpers.figures.textures import TEXTURES, texture_field
@@ -38,15 +38,25 @@ class Labels:
 
 @dataclass(frozen=True)
 class Picture:
-    """`image` (H, W, 3) uint8, `segments` (H, W) uint8 numbers of `table`'s rows, `people` in scene order."""
+    """`image` (H, W, 3) uint8, `segments` (H, W) uint8 numbers of `table`'s rows, `people` in scene order.
+
+    `limbs` (H, W) uint8 is 0 where no limb is seen, else 1 + 4 * person + the limb's place in `LIMBS`.
+    """
 
     image: np.ndarray
     segments: np.ndarray
+    limbs: np.ndarray
     table: tuple[Segment, ...]
     people: tuple[Labels, ...]
 
     def mask(self, label: str, entity: str | None = None) -> np.ndarray:
-        """(H, W) bool: where `label` is seen, of one entity or of any."""
+        """(H, W) bool: where `label` is seen, of one entity or of any: a class, a limb, or "person"."""
+        people = [n for n in range(len(self.people)) if entity in (None, f"person {n}")]
+        if label in LIMBS:
+            return np.isin(self.limbs, [limb_number(label, number) for number in people])
+        if label == "person":
+            names = {f"person {number}" for number in people}
+            return np.isin(self.segments, [s.number for s in self.table if s.entity in names])
         numbers = [s.number for s in self.table if s.label == label and entity in (None, s.entity)]
         return np.isin(self.segments, numbers)
 
@@ -61,7 +71,12 @@ def render(scene: Scene) -> Picture:
     middle = ids[SUPERSAMPLING // 2 :: SUPERSAMPLING, SUPERSAMPLING // 2 :: SUPERSAMPLING]
     segments, table = _panoptic(parts, middle)
     people = tuple(_labels(scene, number, parts, middle) for number in range(len(scene.people)))
-    return Picture(image, segments, table, people)
+    return Picture(image, segments, _limbs(parts)[middle], table, people)
+
+
+def limb_number(limb: str, person: int) -> int:
+    """What `Picture.limbs` holds where `limb` of person number `person` is seen."""
+    return 1 + len(LIMBS) * person + LIMBS.index(limb)
 
 
 def _all_parts(scene: Scene) -> list[Part]:
@@ -115,6 +130,15 @@ def _panoptic(parts: list[Part], middle: np.ndarray) -> tuple[np.ndarray, tuple[
         rows.setdefault(key, Segment(len(rows), part.label, part.entity, part.colour_word))
         lookup[number] = rows[key].number
     return lookup[middle], tuple(rows.values())
+
+
+def _limbs(parts: list[Part]) -> np.ndarray:
+    """(256,) uint8: the limb number of every part."""
+    lookup = np.zeros(256, np.uint8)
+    for number, part in enumerate(parts):
+        if part.limb:
+            lookup[number] = limb_number(part.limb, int(part.entity.removeprefix("person ")))
+    return lookup
 
 
 def _labels(scene: Scene, number: int, parts: list[Part], middle: np.ndarray) -> Labels:

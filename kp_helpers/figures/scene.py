@@ -10,11 +10,19 @@ from kp_helpers.figures.palette import COLOURS, GROUNDS, SKIN_TONES
 
 THINGS = ("ball", "box", "bag", "cone", "umbrella", "dog", "tree")
 CLOTHES = ("hair", "shirt", "trousers", "shoes")
+LIMBS = ("left arm", "right arm", "left leg", "right leg")
+"""What captions call by their side: an arm from shoulder to hand, a leg from thigh to shoe."""
+_ODD = 0.125
+"""Share of people with one sleeve rolled up, and of people with one trouser leg of another colour."""
 
 
 @dataclass(frozen=True)
 class Person:
-    """One person. Colours are words; `pose` (24, 3) is axis-angle; `place` (3,) metres, the pelvis."""
+    """One person. Colours are words; `pose` (24, 3) is axis-angle; `place` (3,) metres, the pelvis.
+
+    `motion_side` is the side that kicks, waves or throws. `bare_arm` and `odd_leg` are "left", "right" or "":
+    the arm whose sleeve is rolled up, and the trouser leg that is `odd_colour` instead.
+    """
 
     hair: str
     hair_style: str
@@ -24,6 +32,10 @@ class Person:
     trousers: str
     shoes: str
     motion: str
+    motion_side: str
+    bare_arm: str
+    odd_leg: str
+    odd_colour: str
     pose: np.ndarray
     place: np.ndarray
     scale: float
@@ -120,7 +132,7 @@ def _colour(rng: np.random.Generator) -> str:
 
 
 def _draw_person(rng: np.random.Generator, motion: Motion) -> Person:
-    return Person(
+    person = Person(
         hair=_colour(rng),
         hair_style=str(rng.choice(["short", "long"])),
         skin=str(rng.choice(list(SKIN_TONES))),
@@ -129,10 +141,30 @@ def _draw_person(rng: np.random.Generator, motion: Motion) -> Person:
         trousers=_colour(rng),
         shoes=_colour(rng),
         motion=motion.kind,
+        motion_side=motion.side,
+        bare_arm="",
+        odd_leg="",
+        odd_colour="",
         pose=np.zeros((24, 3)),
         place=np.zeros(3),
         scale=motion.scale,
         seed=int(rng.integers(2**31)),
+    )
+    return _with_odd_sides(person)
+
+
+def _with_odd_sides(person: Person) -> Person:
+    """One sleeve rolled up, or one trouser leg of another colour, in an eighth of the people each.
+
+    Drawn from the person's own seed, so that the rest of the scene is as it would be without.
+    """
+    rng = np.random.default_rng([person.seed, 31])
+    arm, leg = rng.random(2)
+    return replace(
+        person,
+        bare_arm=str(rng.choice(["left", "right"])) if arm < _ODD else "",
+        odd_leg=str(rng.choice(["left", "right"])) if leg < _ODD else "",
+        odd_colour=str(rng.choice([word for word in COLOURS if word != person.trousers])),
     )
 
 

@@ -15,7 +15,8 @@ class Part:
     """One piece of something: `label` is its class word, `entity` whose it is, `depth` in metres.
 
     `strokes` are (polygon (n, 2) in pixels, shade 0..255), drawn in order; `joints` are the SMPL joints
-    that this part carries, so that a joint counts as visible where one of its parts is on top.
+    that this part carries, so that a joint counts as visible where one of its parts is on top; `limb` is the
+    entry of `scene.LIMBS` that it belongs to, or "".
     """
 
     label: str
@@ -26,6 +27,7 @@ class Part:
     strokes: list = field(repr=False)
     joints: frozenset = frozenset()
     texture: str = "none"
+    limb: str = ""
 
 
 def disc(centre, radius, flat: float = 1.0) -> np.ndarray:

@@ -3,56 +3,20 @@
 import json
 from pathlib import Path
 
+import numpy as np
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import CLIPTokenizer
 
-from kp_helpers.figures.captions import FACING_WORDS, LONGEST, MOTION_WORDS
-from kp_helpers.figures.palette import COLOURS, GROUNDS
-from kp_helpers.figures.scene import CLOTHES, THINGS
-
-CONTEXT_LENGTH = LONGEST + 2
-"""Tokens of a caption, start and end included."""
-_OTHER_WORDS = [
-    "a",
-    "an",
-    "the",
-    "person",
-    "people",
-    "someone",
-    "two",
-    "with",
-    "wearing",
-    "in",
-    "dressed",
-    "is",
-    "and",
-    "seen",
-    "viewed",
-    "beside",
-    "next",
-    "to",
-    "near",
-    "on",
-    "under",
-    "before",
-    "front",
-    "of",
-    "skin",
-    "sky",
-    "wall",
-    ",",
-    ".",
-    "photo",
-    "picture",
-]
+from kp_helpers.figures.lexicon import CONTEXT_LENGTH, START, lexicon
 
 
-def lexicon() -> list[str]:
-    """Every word that a caption can hold, sorted."""
-    words = {*COLOURS, *GROUNDS, *THINGS, *CLOTHES, *_OTHER_WORDS}
-    for phrase in (*FACING_WORDS.values(), *(word for words_ in MOTION_WORDS.values() for word in words_)):
-        words.update(phrase.split())
-    return sorted(words)
+def token_numbers(tokenizer: CLIPTokenizer) -> np.ndarray:
+    """(256,) int64: the token of each place in the lexicon, of START and of END."""
+    numbers = np.full(256, tokenizer.eos_token_id)
+    numbers[START] = tokenizer.bos_token_id
+    words = lexicon()
+    numbers[: len(words)] = [tokenizer(word).input_ids[1] for word in words]
+    return numbers
 
 
 def build_tokenizer(folder: Path) -> CLIPTokenizer:

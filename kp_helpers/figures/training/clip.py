@@ -4,19 +4,18 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from PIL import Image
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
+from kp_helpers.figures.lexicon import CONTEXT_LENGTH
 from kp_helpers.figures.pictures import Pictures
-from kp_helpers.figures.tokens import CONTEXT_LENGTH
 from kp_helpers.figures.training.loop import LoopSettings
 
 SETTINGS = LoopSettings(steps=1000, learning_rate=1e-3, weight_decay=0.05, averaging=0.998)
 JUDGE_SETTINGS = replace(SETTINGS, steps=700)
-BATCH, WIDTH = 64, 128
-CROPPED, VISION_CROPPED = 0.3, 0.7
-"""Share of a batch that are crops of one thing with a short caption, in the two stages."""
-VISION_SETTINGS = LoopSettings(steps=400, learning_rate=6e-4, weight_decay=0.05, averaging=0.998)
+BATCH = {"cpu": 64, "cuda": 512}
+WIDTH = 128
+CROPPED = 0.4
+"""Share of a batch that are crops of one thing with a short caption."""
 
 
 def new_clip(tokenizer: CLIPTokenizer) -> CLIPModel:
@@ -49,22 +48,28 @@ def tokenize(tokenizer: CLIPTokenizer, texts: list[str]) -> torch.Tensor:
     return torch.tensor(rows.input_ids)
 
 
-def clip_loss(clip: CLIPModel, tokenizer, pictures: Pictures, device: str, seed: int, cropped: float):
-    """`loss_at(step)`: the symmetric cross-entropy between pictures and captions, `cropped` of them crops."""
+def clip_loss(clip: CLIPModel, tokenizer, pictures: Pictures, device: str, seed: int):
+    """`loss_at(step)`: the symmetric cross-entropy between pictures and captions, some of them crops.
+
+    Every picture stands beside its mirror image, whose caption has the sides exchanged: what tells the two
+    apart is nothing but left and right.
+    """
+    images, batch = torch.from_numpy(pictures.images).to(device), BATCH[device]
 
     def loss_at(step: int) -> dict[str, torch.Tensor]:
         rng = np.random.default_rng([step, 2, seed])
-        pairs = [_pair(pictures, rng, cropped) for _ in range(BATCH)]
-        pixels = to_pixels(np.stack([image for image, _ in pairs])).to(device)
-        tokens = tokenize(tokenizer, [text for _, text in pairs]).to(device)
+        rows, boxes, texts = zip(*(_drawn(pictures, rng) for _ in range(batch // 2)), strict=True)
+        pixels = cut(images[torch.tensor(rows, device=device)], torch.tensor(boxes, device=device))
+        pixels = torch.cat([pixels, pixels.flip(-1)])
+        tokens = tokenize(tokenizer, [*texts, *map(exchange_sides, texts)]).to(device)
         out = clip(input_ids=tokens, pixel_values=pixels)
         # Two crops may rightly have the same caption: both then count as right.
-        same = torch.tensor([[a == b for _, b in pairs] for _, a in pairs], device=device).float()
+        same = (tokens[:, None] == tokens[None]).all(dim=-1).float()
         target = same / same.sum(1, keepdim=True)
         losses = [
             torch.nn.functional.cross_entropy(x, target) for x in (out.logits_per_image, out.logits_per_text)
         ]
-        hit = (out.logits_per_image.argmax(1) == torch.arange(BATCH, device=device)).float().mean()
+        hit = (out.logits_per_image.argmax(1) == torch.arange(batch, device=device)).float().mean()
         return {"loss": sum(losses) / 2, "top1": hit}
 
     return loss_at
@@ -75,18 +80,31 @@ def to_pixels(images: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def crop(image: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
-    """The square `box` of a picture, enlarged to 128 x 128."""
-    return np.asarray(Image.fromarray(image).crop(tuple(box)).resize((128, 128), Image.Resampling.BILINEAR))
+def cut(images: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
+    """The squares `boxes` (n, 4), x0, y0, x1, y1 in pixels, of pictures (n, 128, 128, 3) uint8, each enlarged
+    to (n, 3, 128, 128) float32 in [-1, 1].
+    """
+    side = images.shape[1]
+    place = (torch.arange(side, device=images.device) + 0.5) / side
+    low, high = boxes[:, :2].float(), boxes[:, 2:].float()
+    x, y = ((low + place[:, None, None] * (high - low)) * 2 / side - 1).unbind(-1)
+    grid = torch.stack(torch.broadcast_tensors(x.T[:, None], y.T[:, :, None]), dim=-1)
+    pixels = images.permute(0, 3, 1, 2).float() / 127.5 - 1
+    return torch.nn.functional.grid_sample(pixels, grid, padding_mode="border", align_corners=False)
 
 
-def _pair(pictures: Pictures, rng: np.random.Generator, cropped: float) -> tuple[np.ndarray, str]:
+def exchange_sides(text: str) -> str:
+    """A caption with "left" and "right" exchanged, as it fits the picture in a mirror."""
+    sides = {"left": "right", "right": "left"}
+    return " ".join(sides.get(word, word) for word in text.split(" "))
+
+
+def _drawn(pictures: Pictures, rng: np.random.Generator) -> tuple[int, tuple[int, int, int, int], str]:
+    """Number of a picture, the box of one of its things or of all of it, and the caption that fits."""
     number = int(rng.integers(len(pictures.images)))
-    image, crops = pictures.images[number], pictures.crops[number]
-    if crops and rng.random() < cropped:
+    crops = pictures.crops[number]
+    if crops and rng.random() < CROPPED:
         text, box = crops[int(rng.integers(len(crops)))]
-        return crop(image, box), text
-    captions = pictures.captions[number]
-    if rng.random() < 0.5:
-        image = image[:, ::-1]
-    return np.ascontiguousarray(image), captions[int(rng.integers(len(captions)))]
+        return number, tuple(box), text
+    captions = pictures.captions[number][:-1]  # the last is a short one, which fits many pictures
+    return number, (0, 0, 128, 128), captions[int(rng.integers(len(captions)))]

@@ -2,6 +2,7 @@
 
 import copy
 import csv
+import math
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -13,10 +14,17 @@ from tqdm.auto import tqdm
 
 from kp_helpers.files import replace_file
 
+_LOGGED = 50
+"""Steps to a row of the log."""
+
 
 @dataclass(frozen=True)
 class LoopSettings:
-    """`steps` optimiser steps with the peak `learning_rate`; the last `decay` share of them falls to zero."""
+    """`steps` optimiser steps with the peak `learning_rate`; the last `decay` share of them falls to zero.
+
+    `compiled`: whether a GPU compiles the model first. With `minutes` the clock ends the run in the place of
+    `steps`, over all starts together.
+    """
 
     steps: int
     learning_rate: float
@@ -26,6 +34,8 @@ class LoopSettings:
     averaging: float = 0.999
     clip: float = 1.0
     save_minutes: float = 2.0
+    compiled: bool = False
+    minutes: float | None = None
 
 
 def train(
@@ -46,15 +56,16 @@ def train(
         learned, settings.learning_rate, betas=(0.9, 0.98), weight_decay=settings.weight_decay
     )
     average = copy.deepcopy(model).requires_grad_(False)
-    if device == "cuda":
+    if device == "cuda" and settings.compiled:
         model.compile()  # in place, so that checkpoints keep their names
-    first = _resume(folder / "checkpoint.pt", model, average, optimizer)
+    path = folder / "checkpoint.pt"
+    step, before = _resume(path, model, average, optimizer)
     saved, started, window = time.monotonic(), time.monotonic(), []
-    for step in tqdm(
-        range(first, settings.steps), desc=folder.name, initial=first, total=settings.steps, mininterval=5
-    ):
+    total = None if settings.minutes else settings.steps
+    bar = tqdm(desc=folder.name, initial=step, total=total, mininterval=5)
+    while (done := _done(step, before + time.monotonic() - started, settings)) < 1:
         for group in optimizer.param_groups:
-            group["lr"] = settings.learning_rate * _rate_share(step, settings)
+            group["lr"] = settings.learning_rate * _rate_share(step, done, settings)
         with torch.autocast(device, torch.bfloat16) if device == "cuda" else nullcontext():
             losses = loss_at(step)
         optimizer.zero_grad(set_to_none=True)
@@ -62,23 +73,33 @@ def train(
         torch.nn.utils.clip_grad_norm_(learned, settings.clip)
         optimizer.step()
         _average(average, model, min(settings.averaging, (1 + step) / (10 + step)))
-        window.append({name: float(value.detach()) for name, value in losses.items()})
-        if not torch.isfinite(losses["loss"]):
-            raise FloatingPointError(
-                f"{folder.name}: the loss of step {step} is {losses['loss'].item()}, not finite"
-            )
-        if (step + 1) % 50 == 0:
-            _log(folder / "log.csv", step + 1, time.monotonic() - started, window)
-            window = []
-        if time.monotonic() - saved > 60 * settings.save_minutes or step + 1 == settings.steps:
-            _save(folder / "checkpoint.pt", step + 1, model, average, optimizer)
+        window.append({name: value.detach() for name, value in losses.items()})
+        step += 1
+        bar.update()
+        if step % _LOGGED:
+            continue
+        _log(folder / "log.csv", step, before + time.monotonic() - started, window)
+        window = []
+        if time.monotonic() - saved > 60 * settings.save_minutes:
+            _save(path, step, before + time.monotonic() - started, model, average, optimizer)
             saved = time.monotonic()
+    if window:
+        _log(folder / "log.csv", step, before + time.monotonic() - started, window)
+    _save(path, step, before + time.monotonic() - started, model, average, optimizer)
+    bar.close()
     return average
 
 
-def _rate_share(step: int, settings: LoopSettings) -> float:
+def _done(step: int, seconds: float, settings: LoopSettings) -> float:
+    """Share of the run that is behind us."""
+    if settings.minutes:
+        return seconds / (60 * settings.minutes)
+    return step / settings.steps
+
+
+def _rate_share(step: int, done: float, settings: LoopSettings) -> float:
     """Share of the peak learning rate: up over the warm-up, level, then straight down to zero."""
-    left = (settings.steps - step) / max(1.0, settings.decay * settings.steps)
+    left = (1 - done) / max(1e-9, settings.decay)
     return min(1.0, (step + 1) / settings.warmup, left)
 
 
@@ -87,9 +108,10 @@ def _average(average: torch.nn.Module, model: torch.nn.Module, keep: float) -> N
     torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - keep)
 
 
-def _save(path: Path, step: int, model, average, optimizer) -> None:
+def _save(path: Path, step: int, seconds: float, model, average, optimizer) -> None:
     state = {
         "step": step,
+        "seconds": seconds,
         "model": model.state_dict(),
         "average": average.state_dict(),
         "optimizer": optimizer.state_dict(),
@@ -97,19 +119,22 @@ def _save(path: Path, step: int, model, average, optimizer) -> None:
     replace_file(path, lambda partial: torch.save(state, partial))
 
 
-def _resume(path: Path, model, average, optimizer) -> int:
-    """Load the checkpoint if there is one; the step to go on from."""
+def _resume(path: Path, model, average, optimizer) -> tuple[int, float]:
+    """Load the checkpoint if there is one; the step to go on from, and the seconds that were spent."""
     if not path.exists():
-        return 0
+        return 0, 0.0
     state = torch.load(path, map_location="cpu", weights_only=True)
     model.load_state_dict(state["model"])
     average.load_state_dict(state["average"])
     optimizer.load_state_dict(state["optimizer"])
-    return state["step"]
+    return state["step"], state["seconds"]
 
 
-def _log(path: Path, step: int, seconds: float, window: list[dict[str, float]]) -> None:
-    means = {name: sum(row[name] for row in window) / len(window) for name in window[0]}
+def _log(path: Path, step: int, seconds: float, window: list[dict[str, torch.Tensor]]) -> None:
+    """Add a row of means; a loss that is not finite raises FloatingPointError, before it is saved."""
+    means = {name: float(torch.stack([row[name] for row in window]).mean()) for name in window[0]}
+    if not math.isfinite(means["loss"]):
+        raise FloatingPointError(f"{path.parent.name}: a loss before step {step} is not finite")
     fresh = not path.exists()
     with path.open("a", newline="") as file:
         writer = csv.writer(file)

@@ -1,28 +1,39 @@
 """The stages of the training in order, each resumable; what one writes, the next ones read."""
 
+import os
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from PIL import Image
-from transformers import CLIPModel, CLIPTokenizer
+from tqdm.auto import tqdm
+from transformers import CLIPModel, CLIPTextModel, CLIPTokenizer
 
 from kp_helpers.diffusion import FIGURES
+from kp_helpers.figures import pictures
 from kp_helpers.figures.held_out import held_out
-from kp_helpers.figures.model import assemble, generate, text_tower
+from kp_helpers.figures.model import add_clips, assemble, generate, text_tower
 from kp_helpers.figures.pictures import load_pictures, make_pictures
 from kp_helpers.figures.tokens import build_tokenizer
 from kp_helpers.figures.training import batches
 from kp_helpers.figures.training import clip as clip_stage
 from kp_helpers.figures.training import unet as unet_stage
 from kp_helpers.figures.training import vae as vae_stage
+from kp_helpers.figures.training.batches import Shelf
+from kp_helpers.figures.training.grounding import Recorded
 from kp_helpers.figures.training.loop import LoopSettings, train
 from kp_helpers.files import replace_file
 
 PICTURES = 24_000
-SEEDS = {"vae": 1, "clip": 1, "vision": 4, "judge": 2, "unet": 3}
+SEEDS = {"vae": 1, "clip": 1, "judge": 2, "unet": 3}
 _ENCODED_FOR_SCALE = 512
 _SAMPLES = 32
 
@@ -30,11 +41,20 @@ _SAMPLES = 32
 class Training:
     """Training in `folder` on `device`; every method is one stage, its part goes to `folder/parts`.
 
-    `steps` replaces the recipe's number of steps, to train shorter or longer.
+    `steps` replaces the recipe's number of steps, to train shorter or longer; `minutes` lets the clock end
+    the U-Net's stages instead.
     """
 
-    def __init__(self, folder: Path, device: str = "cpu", steps: int | None = None, pictures: int = PICTURES):
+    def __init__(
+        self,
+        folder: Path,
+        device: str = "cpu",
+        steps: int | None = None,
+        pictures: int = PICTURES,
+        minutes: float | None = None,
+    ):
         self.folder, self.device, self.steps, self.count = Path(folder), device, steps, pictures
+        self.minutes = minutes
         self.parts = self.folder / "parts"
 
     def pictures(self) -> None:
@@ -54,66 +74,43 @@ class Training:
 
     def clip(self) -> None:
         """Train the CLIP whose text tower conditions the U-Net."""
-        self._train_clip("clip", self._new_clip("clip"), clip_stage.SETTINGS, clip_stage.CROPPED)
-
-    def vision(self) -> None:
-        """Go on with the CLIP's vision tower on more crops; the text tower stays as it is."""
-        clip = CLIPModel.from_pretrained(self.parts / "clip")
-        clip.text_model.requires_grad_(False)
-        self._train_clip(
-            "vision", clip.to(self.device), clip_stage.VISION_SETTINGS, clip_stage.VISION_CROPPED
-        )
+        self._train_clip("clip", clip_stage.SETTINGS)
 
     def judge(self) -> None:
         """Train a second CLIP from another seed, which judges generated samples."""
-        self._train_clip("judge", self._new_clip("judge"), clip_stage.JUDGE_SETTINGS, clip_stage.CROPPED)
-
-    def unet_half(self) -> None:
-        """Train the U-Net on pictures of half the size."""
-        draw = batches.whole(self._latents(2), self._captions(), unet_stage.HALF_BATCH)
-        self._train_unet(
-            "unet_half",
-            self._new("unet", unet_stage.new_unet),
-            unet_stage.HALF_SETTINGS,
-            draw,
-            unet_stage.WORDS,
-        )
-
-    def unet_windows(self) -> None:
-        """Go on with windows at full scale, mixed with halved pictures."""
-        crops = load_pictures(self.folder / "pictures", self.count).crops
-        inside = batches.windows(self._latents(1), crops, unet_stage.WINDOW_BATCH)
-        rest = unet_stage.HALF_BATCH - unet_stage.WINDOW_BATCH
-        draw = batches.mixed(inside, batches.whole(self._latents(2), self._captions(), rest))
-        self._train_unet(
-            "unet_windows", self._unet("unet_half"), unet_stage.WINDOW_SETTINGS, draw, unet_stage.WORDS
-        )
+        self._train_clip("judge", clip_stage.JUDGE_SETTINGS)
 
     def unet(self) -> None:
-        """Go on with whole pictures."""
-        draw = batches.whole(self._latents(1), self._captions(), unet_stage.BATCH)
-        self._train_unet("unet", self._unet("unet_windows"), unet_stage.SETTINGS, draw, unet_stage.FEATURES)
+        """Train the U-Net: denoising, and grounding beside it."""
+        self._train_unet("unet", grounded=True)
+
+    def plain(self) -> None:
+        """Train the plain twin: the same start and samples, denoising alone."""
+        self._train_unet("plain", grounded=False)
 
     def shipped(self) -> None:
-        """Take the shipped model apart, so that any later stage goes on from it instead of from nothing."""
+        """Take the shipped model apart, so that any stage goes on from it instead of from nothing."""
+        UNet2DConditionModel.from_pretrained(FIGURES / "unet").save_pretrained(self.parts / "start" / "unet")
+        tower = CLIPTextModel.from_pretrained(FIGURES / "text_encoder")
+        tower.save_pretrained(self.parts / "start" / "text_encoder")
+        shutil.copytree(FIGURES / "tokenizer", self.parts / "tokenizer", dirs_exist_ok=True)
         for part in ("vae", "decoder"):
             AutoencoderKL.from_pretrained(FIGURES / "vae").save_pretrained(self.parts / part)
-        for part in ("unet_half", "unet_windows"):
-            UNet2DConditionModel.from_pretrained(FIGURES / "unet").save_pretrained(self.parts / part)
-        for part, source in (("clip", "clip"), ("vision", "clip"), ("judge", "judge")):
-            CLIPModel.from_pretrained(FIGURES / source).save_pretrained(self.parts / part)
+        for part in ("clip", "judge"):
+            CLIPModel.from_pretrained(FIGURES / part).save_pretrained(self.parts / part)
 
     def assemble(self, target: Path = FIGURES) -> None:
-        """Put the trained parts together into a pipeline folder in float16."""
-        assemble(
-            target,
-            vae=AutoencoderKL.from_pretrained(self.parts / "decoder"),
-            unet=UNet2DConditionModel.from_pretrained(self.parts / "unet"),
-            clip=CLIPModel.from_pretrained(self.parts / "vision"),
-            judge=CLIPModel.from_pretrained(self.parts / "judge"),
-            tokenizer=self._tokenizer(),
-            scheduler=unet_stage.new_scheduler(),
-        )
+        """Put the trained parts together in float16: the grounded model, and its plain twin beside it."""
+        for part, folder in (("unet", target), ("plain", target.with_name(f"{target.name}_plain"))):
+            assemble(
+                folder,
+                vae=AutoencoderKL.from_pretrained(self.parts / "decoder"),
+                unet=UNet2DConditionModel.from_pretrained(self.parts / part / "unet"),
+                text_encoder=CLIPTextModel.from_pretrained(self.parts / part / "text_encoder"),
+                tokenizer=self._tokenizer(),
+                scheduler=unet_stage.new_scheduler(),
+            )
+        add_clips(target, *(CLIPModel.from_pretrained(self.parts / part) for part in ("clip", "judge")))
 
     def samples(self, target: Path = FIGURES) -> None:
         """Generate pictures of held-out captions into `folder/samples.png`, to be looked at."""
@@ -129,11 +126,10 @@ class Training:
         torch.manual_seed(SEEDS[part])
         return make().to(self.device, memory_format=torch.channels_last)
 
-    def _new_clip(self, part: str) -> CLIPModel:
-        return self._new(part, lambda: clip_stage.new_clip(self._tokenizer()))
-
     def _tokenizer(self) -> CLIPTokenizer:
-        return build_tokenizer(self.parts / "tokenizer")
+        """Built once: ties between byte pairs fall either way, and all stages must number words alike."""
+        folder = self.parts / "tokenizer"
+        return CLIPTokenizer.from_pretrained(folder) if folder.exists() else build_tokenizer(folder)
 
     def _train_vae(self, part: str, vae: AutoencoderKL, settings: LoopSettings) -> None:
         images = load_pictures(self.folder / "pictures", self.count).images
@@ -143,42 +139,66 @@ class Training:
             vae_stage.set_scaling_factor(average, images[:_ENCODED_FOR_SCALE], self.device)
         average.save_pretrained(self.parts / part)
 
-    def _train_clip(self, part: str, clip: CLIPModel, settings: LoopSettings, cropped: float) -> None:
-        pictures = load_pictures(self.folder / "pictures", self.count)
-        loss = clip_stage.clip_loss(clip, self._tokenizer(), pictures, self.device, SEEDS[part], cropped)
+    def _train_clip(self, part: str, settings: LoopSettings) -> None:
+        clip = self._new(part, lambda: clip_stage.new_clip(self._tokenizer()))
+        shown = load_pictures(self.folder / "pictures", self.count)
+        loss = clip_stage.clip_loss(clip, self._tokenizer(), shown, self.device, SEEDS[part])
         average = train(clip, loss, self._settings(settings), self.folder / part, self.device)
         average.save_pretrained(self.parts / part)
 
-    def _train_unet(
-        self,
-        part: str,
-        unet,
-        settings: LoopSettings,
-        draw: batches.Draw,
-        levels: unet_stage.NoiseLevels,
-    ) -> None:
-        tower = text_tower(CLIPModel.from_pretrained(self.parts / "clip")).to(self.device)
-        loss = unet_stage.unet_loss(unet, tower, self._tokenizer(), draw, levels, self.device)
-        average = train(unet, loss, self._settings(settings), self.folder / part, self.device)
-        average.save_pretrained(self.parts / part)
+    def _train_unet(self, part: str, grounded: bool) -> None:
+        """Train to the recipe's samples, or with `minutes` by the clock.
 
-    def _unet(self, part: str) -> UNet2DConditionModel:
-        """The U-Net of an earlier stage, to go on with."""
-        unet = UNet2DConditionModel.from_pretrained(self.parts / part)
-        return unet.to(self.device, memory_format=torch.channels_last)
+        The grounded twin's text tower learns along: contrast with whole pictures taught it no sides.
+        """
+        settings = self._settings(unet_stage.SETTINGS[self.device])
+        if self.minutes:
+            settings = replace(settings, minutes=unet_stage.CLOCK[part] * self.minutes, save_minutes=0.5)
+        start = self.parts / "start"
+        if start.exists():
+            settings = replace(settings, learning_rate=unet_stage.FURTHER * settings.learning_rate)
+            unet = UNet2DConditionModel.from_pretrained(start / "unet")
+            tower = CLIPTextModel.from_pretrained(start / "text_encoder")
+        else:
+            unet = self._new("unet", unet_stage.new_unet)
+            tower = text_tower(CLIPModel.from_pretrained(self.parts / "clip"))
+        model = Recorded(unet, tower.requires_grad_(grounded)).to(self.device)
+        with self._shelf() as shelf:
+            loss = unet_stage.unet_loss(model, shelf, unet_stage.BATCH[self.device], grounded, self.device)
+            average = train(model, loss, settings, self.folder / part, self.device)
+        average.unet.save_pretrained(self.parts / part / "unet")
+        average.tower.save_pretrained(self.parts / part / "text_encoder")
 
-    def _captions(self) -> list[list[str]]:
-        return load_pictures(self.folder / "pictures", self.count).captions
+    @contextmanager
+    def _shelf(self) -> Iterator[Shelf]:
+        """The pictures as latents: all of them on a CPU, so that a run is repeatable; else those that are
+        rendered so far, and the others as they come.
+        """
+        vae = AutoencoderKL.from_pretrained(self.parts / "vae").to(self.device).requires_grad_(False)
+        shelf = Shelf(self._tokenizer(), self.device)
+        count = -(-self.count // pictures.SHARD)
+        folder = self.folder / "pictures"
+        folder.mkdir(parents=True, exist_ok=True)
+        with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+            jobs = [pool.submit(pictures.make_shard, folder, number) for number in range(count)]
+            filling = Thread(target=_fill, args=(shelf, jobs, vae, self.device), daemon=True)
+            filling.start()
+            while (self.device == "cpu" and filling.is_alive()) or not len(shelf):
+                filling.join(timeout=0.5)
+            yield shelf
+            pool.shutdown(cancel_futures=True)
 
-    def _latents(self, shrink: int) -> torch.Tensor:
-        """Latents of all pictures, from disk if they were encoded before."""
-        path = self.folder / f"latents_{32 // shrink}.npy"
-        if not path.exists():
-            images = load_pictures(self.folder / "pictures", self.count).images
-            vae = AutoencoderKL.from_pretrained(self.parts / "vae").to(self.device).requires_grad_(False)
-            latents = batches.encode_pictures(vae, images, self.device, shrink).numpy()
-            replace_file(path, lambda partial: np.save(partial, latents))
-        return torch.from_numpy(np.load(path))
+
+def _fill(shelf: Shelf, jobs: list[Future], vae, device: str) -> None:
+    """Put each shard on the shelf when it is rendered."""
+    for job in tqdm(jobs, desc="latents", unit="shard", mininterval=5):
+        path = job.result()
+        latents = path.with_name(f"{path.stem}.latents.npy")
+        shard = pictures.load_shard(path)
+        if not latents.exists():
+            encoded = batches.encode_pictures(vae, shard.images, device).numpy()
+            replace_file(latents, lambda partial, encoded=encoded: np.save(partial, encoded))
+        shelf.add(torch.from_numpy(np.load(latents)), shard.naming)
 
 
 STAGES = (
@@ -186,11 +206,9 @@ STAGES = (
     "vae",
     "decoder",
     "clip",
-    "vision",
     "judge",
-    "unet_half",
-    "unet_windows",
     "unet",
+    "plain",
     "assemble",
     "samples",
 )

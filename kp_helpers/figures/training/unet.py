@@ -1,40 +1,40 @@
-"""Stage 3: the U-Net, SD's layout, conditioned on the frozen text tower.
+"""The U-Net: SD's layout, conditioned on the text tower; both learn to denoise and to point."""
 
-It starts on pictures of half the size, where a sample costs a quarter, goes on with windows at full scale
-that hold a few things each, and ends on whole pictures: Stable Diffusion, too, went from 256 to 512 pixels.
-"""
-
-from typing import NamedTuple
-
-import numpy as np
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
-from transformers import CLIPTextModel, CLIPTokenizer
 
-from kp_helpers.figures.training.batches import Draw
-from kp_helpers.figures.training.clip import WIDTH, tokenize
+from kp_helpers.figures.training.batches import Shelf
+from kp_helpers.figures.training.clip import WIDTH
+from kp_helpers.figures.training.grounding import (
+    SHARES_WEIGHT,
+    SIDES_BELOW,
+    SIDES_WEIGHT,
+    Recorded,
+    grounding_losses,
+)
 from kp_helpers.figures.training.loop import LoopSettings
 
-HALF_SETTINGS = LoopSettings(steps=2400, learning_rate=1e-3, warmup=300, decay=0.0, averaging=0.998)
-WINDOW_SETTINGS = LoopSettings(steps=1300, learning_rate=1e-3, warmup=50, decay=0.0, averaging=0.998)
-SETTINGS = LoopSettings(steps=3400, learning_rate=8e-4, warmup=50, decay=0.3, averaging=0.998)
-HALF_BATCH, WINDOW_BATCH, BATCH = 24, 16, 16
-
-
-class NoiseLevels(NamedTuple):
-    """Which timesteps a stage favours: all alike in the share `even`, else a normal distribution."""
-
-    even: float
-    middle: float
-    spread: float
-
-
-WORDS = NoiseLevels(0.5, 650, 180)
-"""Where words decide most what is to be seen."""
-FEATURES = NoiseLevels(0.4, 300, 150)
-"""Where attention is read later on: enough of the picture is left to tell the parts of a body."""
-_EMPTY = 0.1
-"""Share of captions that are dropped, so that the model also knows what to do without words."""
+CLOCK = {"unet": 5 / 8, "plain": 3 / 8}
+"""How the twins divide the minutes: without the recorded attention a step costs less."""
+FURTHER = 0.4
+"""Share of the learning rate for going on from a trained model."""
+SAMPLES = 400_000
+"""Samples that the recipe shows the U-Net on a CPU; a GPU sees what its minutes allow."""
+BATCH = {"cpu": 16, "cuda": 512}
+LEARNING_RATE = {"cpu": 1e-3, "cuda": 1.5e-3}
+SETTINGS = {
+    device: LoopSettings(
+        steps=SAMPLES // BATCH[device],
+        learning_rate=LEARNING_RATE[device],
+        warmup=200,
+        decay=0.3,
+        averaging=0.998,
+        compiled=True,
+    )
+    for device in BATCH
+}
+_LOW_NOISE = 0.55
+"""Share of each batch with noise levels below `SIDES_BELOW`; the others are even over all levels."""
 _ENDING_HIDDEN = 0.6
 """Share of captions whose end and padding tokens are hidden. Those sum up the whole caption; without them
 the U-Net has to look each thing up at its own word."""
@@ -44,7 +44,7 @@ def new_unet() -> UNet2DConditionModel:
     """An untrained U-Net: three read-out layers at 16 x 16 and the first of two at 32 x 32."""
     return UNet2DConditionModel(
         sample_size=32,
-        block_out_channels=(32, 80, 128),
+        block_out_channels=(48, 96, 128),
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
         layers_per_block=(1, 2, 1),
@@ -67,40 +67,40 @@ def new_scheduler() -> DDIMScheduler:
     )
 
 
-def unet_loss(
-    unet: UNet2DConditionModel,
-    text_encoder: CLIPTextModel,
-    tokenizer: CLIPTokenizer,
-    draw: Draw,
-    levels: NoiseLevels,
-    device: str,
-):
-    """`loss_at(step)`: the squared error of the predicted v, at noise levels drawn as `levels` says."""
+def unet_loss(model: Recorded, shelf: Shelf, batch: int, grounded: bool, device: str):
+    """`loss_at(step)`: the squared error of the predicted v, and where `grounded` the two grounding losses.
+
+    The plain twin is shown the same samples at the same noise levels.
+    """
     alphas = new_scheduler().alphas_cumprod.to(device)
+    ending = int(shelf.numbers[-1])
+    ground = torch.compile(grounding_losses) if device == "cuda" else grounding_losses
 
     def loss_at(step: int) -> dict[str, torch.Tensor]:
-        rng = np.random.default_rng([step, 3])
-        clean, texts = draw(rng)
-        clean, batch = clean.to(device), len(texts)
-        words = ["" if rng.random() < _EMPTY else text for text in texts]
-        tokens = tokenize(tokenizer, words).to(device)
-        with torch.no_grad():
-            context = text_encoder(tokens).last_hidden_state
-        hidden = torch.from_numpy(rng.random(batch) < _ENDING_HIDDEN).to(device)[:, None]
-        shown = ~(hidden & (tokens == tokenizer.eos_token_id))
-        timestep = torch.from_numpy(draw_timesteps(rng, batch, levels)).to(device)
-        noise = torch.from_numpy(rng.standard_normal(clean.shape, dtype=np.float32)).to(device)
+        generator = torch.Generator(device).manual_seed(step)
+        clean, tokens, named = shelf.draw(generator, batch)
+        context = model.tower(tokens).last_hidden_state
+        timestep = draw_timesteps(generator, batch, device)
+        hidden = torch.rand(batch, 1, generator=generator, device=device) < _ENDING_HIDDEN
+        noise = torch.randn(clean.shape, generator=generator, device=device)
         signal = alphas[timestep].sqrt()[:, None, None, None]
         spread = (1 - alphas[timestep]).sqrt()[:, None, None, None]
         noisy = signal * clean + spread * noise
-        predicted = unet(noisy, timestep, context, encoder_attention_mask=shown).sample
-        return {"loss": (predicted.float() - (signal * noise - spread * clean)).square().mean()}
+        predicted, maps = model(noisy, timestep, context, ~(hidden & (tokens == ending)))
+        denoising = (predicted.float() - (signal * noise - spread * clean)).square().mean()
+        if not grounded:
+            return {"loss": denoising, "denoising": denoising}
+        with torch.autocast(device, enabled=False):
+            terms = ground(maps, named, timestep)
+        loss = denoising + SHARES_WEIGHT * terms["shares"] + SIDES_WEIGHT * terms["sides"]
+        return {"loss": loss, "denoising": denoising, **terms}
 
     return loss_at
 
 
-def draw_timesteps(rng: np.random.Generator, count: int, levels: NoiseLevels) -> np.ndarray:
-    """Timesteps (count,): the share `levels.even` of them even over 0..999, the others round its middle."""
-    even = rng.integers(0, 1000, count)
-    middle = rng.normal(levels.middle, levels.spread, count).clip(0, 999).astype(int)
-    return np.where(rng.random(count) < levels.even, even, middle)
+def draw_timesteps(generator: torch.Generator, count: int, device: str) -> torch.Tensor:
+    """Timesteps (count,): more than half of them even over 0..199, the others even over 0..999."""
+    even = torch.randint(1000, (count,), generator=generator, device=device)
+    low = torch.randint(SIDES_BELOW, (count,), generator=generator, device=device)
+    chance = torch.rand(count, generator=generator, device=device)
+    return torch.where(chance < _LOW_NOISE, low, even)

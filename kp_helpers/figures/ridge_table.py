@@ -1,0 +1,158 @@
+"""What the features hold of joints: hits of ridge fits by joint and number of labels, and wrong sides."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import reduce
+from operator import add
+
+import numpy as np
+import torch
+from scipy.stats import t as student
+
+from kp_helpers import intervals, metrics
+from kp_helpers.diffusion import Diffusion
+from kp_helpers.evaluate import ridge
+from kp_helpers.evaluate.references import STRENGTH
+from kp_helpers.figures.one_person import JOINTS, Joints, OnePerson, features, one_person_pictures
+from kp_helpers.heatmaps import gaussian_target
+from kp_helpers.keypoints import argmax_keypoints
+
+LABELS = {5: 16, 20: 8, 200: 1}
+"""Number of labelled pictures of a fit -> how many fits the number is the mean of."""
+LEVELS = (50, 100, 200, 300)
+"""Noise levels that are compared."""
+TESTED = 200
+WITHIN, SIGMA, SIZE = 0.05, 0.05, 64
+"""A hit's largest distance and the target's standard deviation, of the picture's width; side of the maps."""
+
+
+def ridge_table(
+    diffusion: Diffusion,
+    pictures: tuple[OnePerson, OnePerson],
+    timestep: int = 100,
+    labels: Mapping[int, int] = LABELS,
+) -> dict[str, dict]:
+    """`ridge_measures` of the read-out queries at a noise level, under an empty caption.
+
+    pictures: those of `pictures_for`. The fits are `evaluate.ridge`'s, to a Gaussian of `SIGMA`.
+    """
+    labelled, tested = pictures
+    label_features = features(diffusion, labelled, timestep, SIZE)
+    test_features = features(diffusion, tested, timestep, SIZE)
+    return ridge_measures(label_features, labelled.joints, test_features, tested.joints, labels)
+
+
+def pictures_for(
+    diffusion: Diffusion, tested: int = TESTED, labels: Mapping[int, int] = LABELS
+) -> tuple[OnePerson, OnePerson]:
+    """The labelled pictures that all fits need, and those that are tested on."""
+    return one_person_pictures(diffusion, tested, max(size * number for size, number in labels.items()))
+
+
+def ridge_measures(
+    label_features: Iterable[torch.Tensor],
+    label_joints: Joints,
+    test_features: Iterable[torch.Tensor],
+    test_joints: Joints,
+    labels: Mapping[int, int] = LABELS,
+) -> dict[str, dict]:
+    """By joint and number of labels (as text): the share of `ridge` hits, its 95 % `ridge_intervals`, and
+    `wrong_side`; `ridge_mean` over the joints by number of labels.
+
+    features: of each picture (C, S, S). Predictions are tested where the joint is visible; a share without
+    any picture is None. A joint of the midline has no wrong side.
+    """
+    weights = fits(label_features, label_joints, labels)
+    points = maxima(test_features, torch.cat(list(weights.values())))
+    shares, bounds, sides = ({joint: {} for joint in JOINTS} for _ in range(3))
+    for (joint, size), own in zip(weights, points.split([len(one) for one in weights.values()]), strict=True):
+        seen = test_joints.visible[:, JOINTS.index(joint)]
+        errors = {
+            name: (own - test_joints.points[:, JOINTS.index(name)]).norm(dim=-1)[:, seen].numpy()
+            for name in (joint, metrics.mirrored(joint))
+            if name
+        }
+        hits = errors[joint] <= WITHIN
+        shares[joint][str(size)] = float(hits.mean()) if hits.size else None
+        bounds[joint][str(size)] = interval(hits.astype(float)) if hits.size else None
+        if len(errors) == 2:
+            sides[joint][str(size)] = wrong_side(*errors.values())
+    means = {str(size): _mean(shares[joint][str(size)] for joint in JOINTS) for size in labels}
+    sides = {joint: own for joint, own in sides.items() if own}
+    return {"ridge": shares, "ridge_intervals": bounds, "ridge_mean": means, "wrong_side": sides}
+
+
+def fits(
+    features: Iterable[torch.Tensor], joints: Joints, labels: Mapping[int, int]
+) -> dict[tuple[str, int], torch.Tensor]:
+    """(joint, number of labels) -> weights (fits, C) float32 of ridge fits that share no label.
+
+    ValueError where too few pictures show a joint.
+    """
+    targets = gaussian_target(joints.points, SIZE, SIGMA)
+    moments = [_moments(seen, own) for seen, own in zip(features, targets, strict=True)]
+    weights = {}
+    for column, joint in enumerate(JOINTS):
+        showing = np.flatnonzero(joints.visible[:, column])
+        order = np.random.default_rng(column).permutation(showing)
+        for size, number in labels.items():
+            if size * number > len(order):
+                found = f"{len(order)} labelled pictures show {joint}"
+                raise ValueError(f"{found}, expected at least {size * number} for {number} x {size} labels")
+            draws = order[: size * number].reshape(number, size)
+            totals = [reduce(add, (moments[picture][column] for picture in draw)) for draw in draws]
+            found = [ridge.fit(total, STRENGTH * SIZE**2).weights.float() for total in totals]
+            weights[joint, size] = torch.stack(found)
+    return weights
+
+
+def maxima(features: Iterable[torch.Tensor], weights: torch.Tensor) -> torch.Tensor:
+    """Where w . x is largest: (F, n, 2) as (x, y) in [0,1], of weights (F, C) and n pictures (C, S, S)."""
+    maps = (torch.einsum("fc,chw->fhw", weights, seen) for seen in features)
+    return torch.stack([argmax_keypoints(own) for own in maps], dim=1)
+
+
+def wrong_side(errors: np.ndarray, other_errors: np.ndarray) -> float | None:
+    """The share nearer to the other side's joint, of the predictions that are a hit on either; None where
+    none is. .5 is knowing nothing.
+
+    errors, other_errors: distances of any shape, of the picture's width, from the joint and from the other.
+    """
+    near = np.minimum(errors, other_errors) <= WITHIN
+    return float((other_errors < errors)[near].mean()) if near.any() else None
+
+
+def interval(hits: np.ndarray) -> tuple[float, float]:
+    """95 % bounds of a share, of hits (draws, pictures) with NaN where a draw has no such picture.
+
+    Two-way cluster-robust: V_draw + V_picture - V_cell, at least V_cell, and Student's t with min(draws,
+    pictures) - 1 degrees of freedom. Wilson's for one draw, and where no hit differs from another.
+    """
+    known = np.isfinite(hits)
+    share = float(hits[known].mean())
+    fewest = min(hits.shape)
+    if fewest == 1 or np.ptp(hits[known]) == 0:
+        found = intervals.wilson(round(share * max(hits.shape)), max(hits.shape))
+        return found.low, found.high
+    rest = np.where(known, hits - share, 0.0)
+    by_draw, by_picture, by_cell = (_variance(sums) for sums in (rest.sum(1), rest.sum(0), rest[known]))
+    variance = max(by_draw + by_picture - by_cell, by_cell) / known.sum() ** 2
+    half = float(student.ppf(0.975, fewest - 1) * variance**0.5)
+    return max(share - half, 0.0), min(share + half, 1.0)
+
+
+def _variance(sums: np.ndarray) -> float:
+    return float((sums**2).sum() * len(sums) / (len(sums) - 1))
+
+
+def _mean(shares: Iterable[float | None]) -> float | None:
+    known = [share for share in shares if share is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _moments(seen: torch.Tensor, targets: torch.Tensor) -> list[ridge.Moments]:
+    """Of one picture, features (C, S, S), those of each target (J, S, S); they share what is no target's."""
+    whole = ridge.moments(seen[None], targets[:1])
+    products = seen.double().flatten(1) @ targets.double().flatten(1).T
+    pairs = zip(products.T, targets, strict=True)
+    return [replace(whole, xy=product, y=float(own.double().sum())) for product, own in pairs]
