@@ -211,20 +211,21 @@ def test_shares_are_the_cross_entropy_worked_by_hand(shelf):
     assert found["shares"].item() == pytest.approx(by_hand(maps, batch.named), rel=1e-4)
 
 
-def test_sides_count_where_both_are_named_and_noise_is_low():
-    """Two regions, a left and a right arm, each named; the left word has 3 of 4 parts everywhere."""
+def test_limbs_are_told_from_the_other_limbs_that_are_named():
+    """Two regions, a left arm and a left leg; the arm's word has 3 of the 4 parts of both everywhere."""
     regions = torch.zeros(1, 64, 64, dtype=torch.uint8)
     regions[..., 32:] = 1
     table, names = torch.zeros(1, 2, 3, dtype=torch.uint8), torch.zeros(1, 3, 4, dtype=torch.uint8)
-    table[0, :, naming.LIMB] = torch.tensor([1, 2])
-    names[0, naming.LIMB] = torch.tensor([0, 1, 2, 0])
+    table[0, :, naming.LIMB] = torch.tensor([1, 3])
+    names[0, naming.LIMB] = torch.tensor([0, 1, 3, 0])
     maps = torch.tensor([0.2, 0.6, 0.2, 0.0]).expand(1, 256, 4)
     named = Named(regions, table, names)
     expected = -(np.log(0.75) + np.log(0.25)) / 2
-    low, high = (grounding_losses([maps], named, torch.tensor([t]))["sides"].item() for t in (199, 200))
+    low, high = (grounding_losses([maps], named, torch.tensor([t]))["limbs"].item() for t in (199, 200))
     assert low == pytest.approx(expected, rel=1e-5) and high == 0
-    names[0, naming.LIMB, 2] = 0
-    assert grounding_losses([maps], named, torch.tensor([0]))["sides"].item() == 0
+    for other in (0, 5):  # alone, or beside another person's left arm
+        names[0, naming.LIMB, 2] = other
+        assert grounding_losses([maps], named, torch.tensor([0]))["limbs"].item() == 0
 
 
 def test_recording_does_not_change_what_the_unet_predicts():

@@ -1,4 +1,4 @@
-"""Grounding: every pixel's attention goes to the tokens that name it, and to the right side of a pair.
+"""Grounding: every pixel's attention goes to the tokens that name it, and a limb's to its own limb.
 
 The idea is TokenCompose's (CVPR 2024, arXiv 2312.03626): cross-attention is trained against masks beside the
 denoising. Here a pixel's target is a distribution over the tokens, since a sleeve is "shirt" and "left arm".
@@ -14,11 +14,10 @@ from kp_helpers.figures.naming import LIMB
 from kp_helpers.figures.scene import LIMBS
 
 KIND_WEIGHTS = (1.0, 2 / 3, 1 / 3)
-"""Weight of the words of a segment, of a limb and of a person; where all three
-name a pixel, the segment's words get half."""
-SHARES_WEIGHT, SIDES_WEIGHT = 0.3, 1.0
-SIDES_BELOW = 200
-"""Sides are learned at noise levels below this: what tells them, a face or a heel, drowns in more noise."""
+"""Weight of the words of a segment, of a limb and of a person; where all name a pixel, the first get half."""
+SHARES_WEIGHT, LIMBS_WEIGHT = 0.3, 1.0
+LIMBS_BELOW = 200
+"""Limbs are told apart at noise levels below this: what tells a side, a face or a heel, drowns in more."""
 PEOPLE = 2
 _LIMBS = PEOPLE * len(LIMBS)
 
@@ -71,27 +70,27 @@ class _Recorder:
 
 
 def grounding_losses(maps: list[torch.Tensor], named: Named, timestep: torch.Tensor) -> dict:
-    """`shares` and `sides`, each the mean over the read-out layers.
+    """`shares` and `limbs`, each the mean over the read-out layers.
 
     shares: the cross-entropy -sum_tokens target log A, where each token that names a pixel has its part of
-    the target; pixels that nothing names do not count. sides: -log A_own / (A_own + A_other) on a limb whose
-    other side the caption names too, at noise levels below `SIDES_BELOW`. A region weighs as the square root
-    of its area. maps: (B, pixels, L) each, pixels = side^2.
+    the target; pixels that nothing names do not count. limbs: -log A_own / (A_own + A_others) on a limb,
+    where the others are the same person's that the caption names too, at noise levels below `LIMBS_BELOW`.
+    A region weighs as the square root of its area. maps: (B, pixels, L) each, pixels = side^2.
     """
     target = _targets(named)
-    own, pairs = _limbs(named)
-    pairs = pairs * (timestep < SIDES_BELOW)[:, None, None]
+    own, counted = _limbs(named)
+    counted = counted * (timestep < LIMBS_BELOW)[:, None, None]
     cover = {side: _cover(named, side) for side in {int(one.shape[1] ** 0.5) for one in maps}}
-    shares, sides = [], []
+    shares, limbs = [], []
     for one in maps:
         covered = cover[int(one.shape[1] ** 0.5)]
         wanted = covered @ target
         shares.append(-(wanted * one.clamp_min(1e-6).log()).sum() / wanted.sum().clamp_min(1e-6))
-        mass = (one @ own).clamp_min(1e-6)
-        ratio = mass / (mass + mass.unflatten(-1, (-1, 2)).flip(-1).flatten(-2))
-        counted = covered @ pairs
-        sides.append(-(counted * ratio.log()).sum() / counted.sum().clamp_min(1e-6))
-    return {"shares": torch.stack(shares).mean(), "sides": torch.stack(sides).mean()}
+        mass = (one @ own).clamp_min(1e-6).unflatten(-1, (PEOPLE, -1))
+        ratio = (mass / mass.sum(dim=-1, keepdim=True)).flatten(-2)
+        weight = covered @ counted
+        limbs.append(-(weight * ratio.log()).sum() / weight.sum().clamp_min(1e-6))
+    return {"shares": torch.stack(shares).mean(), "limbs": torch.stack(limbs).mean()}
 
 
 def _targets(named: Named) -> torch.Tensor:
@@ -105,13 +104,16 @@ def _targets(named: Named) -> torch.Tensor:
 
 
 def _limbs(named: Named) -> tuple[torch.Tensor, torch.Tensor]:
-    """(B, L, 8) whether a token names each limb; (B, R, 8) whether a region is of it, both sides named."""
+    """(B, L, 8) whether a token names each limb; (B, R, 8) whether a region is of it, where the caption names
+    it and another one of the same person.
+    """
     numbers = torch.arange(1, _LIMBS + 1, device=named.table.device)
     own = (named.names[:, LIMB, :, None] == numbers).float()
     said = own.amax(dim=1)
-    both = said * said.unflatten(-1, (-1, 2)).flip(-1).flatten(-2)
+    several = said.unflatten(-1, (PEOPLE, -1)).sum(dim=-1, keepdim=True) > 1
+    several = several.expand(-1, -1, len(LIMBS)).flatten(-2)
     regions = (named.table[..., LIMB, None] == numbers).float()
-    return own, regions * both[:, None]
+    return own, regions * (said * several)[:, None]
 
 
 def _cover(named: Named, side: int) -> torch.Tensor:

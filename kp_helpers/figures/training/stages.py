@@ -2,13 +2,13 @@
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
-from threading import Thread
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 from transformers import CLIPModel, CLIPTextModel, CLIPTokenizer
 
-from kp_helpers.diffusion import FIGURES
+from kp_helpers.diffusion import FIGURES, SHIPPED
 from kp_helpers.figures import pictures
 from kp_helpers.figures.held_out import held_out
 from kp_helpers.figures.model import add_clips, assemble, generate, text_tower
@@ -89,10 +89,11 @@ class Training:
         self._train_unet("plain", grounded=False)
 
     def shipped(self) -> None:
-        """Take the shipped model apart, so that any stage goes on from it instead of from nothing."""
-        UNet2DConditionModel.from_pretrained(FIGURES / "unet").save_pretrained(self.parts / "start" / "unet")
-        tower = CLIPTextModel.from_pretrained(FIGURES / "text_encoder")
-        tower.save_pretrained(self.parts / "start" / "text_encoder")
+        """Take the shipped models apart, so that any stage goes on from them instead of from nothing."""
+        for part, twin in (("unet", SHIPPED["figures"]), ("plain", SHIPPED["figures-plain"])):
+            start = self.parts / "start" / part
+            UNet2DConditionModel.from_pretrained(twin / "unet").save_pretrained(start / "unet")
+            CLIPTextModel.from_pretrained(twin / "text_encoder").save_pretrained(start / "text_encoder")
         shutil.copytree(FIGURES / "tokenizer", self.parts / "tokenizer", dirs_exist_ok=True)
         for part in ("vae", "decoder"):
             AutoencoderKL.from_pretrained(FIGURES / "vae").save_pretrained(self.parts / part)
@@ -154,7 +155,7 @@ class Training:
         settings = self._settings(unet_stage.SETTINGS[self.device])
         if self.minutes:
             settings = replace(settings, minutes=unet_stage.CLOCK[part] * self.minutes, save_minutes=0.5)
-        start = self.parts / "start"
+        start = self.parts / "start" / part
         if start.exists():
             settings = replace(settings, learning_rate=unet_stage.FURTHER * settings.learning_rate)
             unet = UNet2DConditionModel.from_pretrained(start / "unet")
@@ -162,7 +163,8 @@ class Training:
         else:
             unet = self._new("unet", unet_stage.new_unet)
             tower = text_tower(CLIPModel.from_pretrained(self.parts / "clip"))
-        model = Recorded(unet, tower.requires_grad_(grounded)).to(self.device)
+        model = Recorded(unet, tower.requires_grad_(grounded))
+        model.to(self.device, memory_format=torch.channels_last)
         with self._shelf() as shelf:
             loss = unet_stage.unet_loss(model, shelf, unet_stage.BATCH[self.device], grounded, self.device)
             average = train(model, loss, settings, self.folder / part, self.device)
@@ -179,14 +181,18 @@ class Training:
         count = -(-self.count // pictures.SHARD)
         folder = self.folder / "pictures"
         folder.mkdir(parents=True, exist_ok=True)
-        with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
-            jobs = [pool.submit(pictures.make_shard, folder, number) for number in range(count)]
-            filling = Thread(target=_fill, args=(shelf, jobs, vae, self.device), daemon=True)
-            filling.start()
-            while (self.device == "cpu" and filling.is_alive()) or not len(shelf):
-                filling.join(timeout=0.5)
-            yield shelf
-            pool.shutdown(cancel_futures=True)
+        renderers = ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn"))
+        with ThreadPoolExecutor(1) as encoder:
+            jobs = [renderers.submit(pictures.make_shard, folder, number) for number in range(count)]
+            filling = encoder.submit(_fill, shelf, jobs, vae, self.device)
+            while not filling.done() and (self.device == "cpu" or not len(shelf)):
+                time.sleep(0.2)
+            if filling.done():
+                filling.result()  # what went wrong, if anything did
+            try:
+                yield shelf
+            finally:
+                renderers.shutdown(cancel_futures=True)
 
 
 def _fill(shelf: Shelf, jobs: list[Future], vae, device: str) -> None:

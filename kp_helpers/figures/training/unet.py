@@ -6,9 +6,9 @@ from diffusers import DDIMScheduler, UNet2DConditionModel
 from kp_helpers.figures.training.batches import Shelf
 from kp_helpers.figures.training.clip import WIDTH
 from kp_helpers.figures.training.grounding import (
+    LIMBS_BELOW,
+    LIMBS_WEIGHT,
     SHARES_WEIGHT,
-    SIDES_BELOW,
-    SIDES_WEIGHT,
     Recorded,
     grounding_losses,
 )
@@ -34,7 +34,7 @@ SETTINGS = {
     for device in BATCH
 }
 _LOW_NOISE = 0.55
-"""Share of each batch with noise levels below `SIDES_BELOW`; the others are even over all levels."""
+"""Share of each batch with noise levels below `LIMBS_BELOW`; the others are even over all levels."""
 _ENDING_HIDDEN = 0.6
 """Share of captions whose end and padding tokens are hidden. Those sum up the whole caption; without them
 the U-Net has to look each thing up at its own word."""
@@ -92,7 +92,7 @@ def unet_loss(model: Recorded, shelf: Shelf, batch: int, grounded: bool, device:
             return {"loss": denoising, "denoising": denoising}
         with torch.autocast(device, enabled=False):
             terms = ground(maps, named, timestep)
-        loss = denoising + SHARES_WEIGHT * terms["shares"] + SIDES_WEIGHT * terms["sides"]
+        loss = denoising + SHARES_WEIGHT * terms["shares"] + LIMBS_WEIGHT * terms["limbs"]
         return {"loss": loss, "denoising": denoising, **terms}
 
     return loss_at
@@ -101,6 +101,6 @@ def unet_loss(model: Recorded, shelf: Shelf, batch: int, grounded: bool, device:
 def draw_timesteps(generator: torch.Generator, count: int, device: str) -> torch.Tensor:
     """Timesteps (count,): more than half of them even over 0..199, the others even over 0..999."""
     even = torch.randint(1000, (count,), generator=generator, device=device)
-    low = torch.randint(SIDES_BELOW, (count,), generator=generator, device=device)
+    low = torch.randint(LIMBS_BELOW, (count,), generator=generator, device=device)
     chance = torch.rand(count, generator=generator, device=device)
     return torch.where(chance < _LOW_NOISE, low, even)
