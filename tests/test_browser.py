@@ -59,7 +59,7 @@ def test_the_tuner_in_notebook_03(driver, world, tmp_path):
         page.wait(
             lambda: points_drawn(page) > 8 and "run 1, running" in page.text(".widget-html-content"), 120
         )
-        seen = points_drawn(page)
+        seen = page.wait(lambda: points_drawn(page))
         page.wait(lambda: points_drawn(page) > seen + 5, 60)
         page.screenshot("tuner_running", TUNER)
         page.press("Pause")

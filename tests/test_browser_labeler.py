@@ -5,10 +5,8 @@
 import json
 import time
 
-import nbformat
 import numpy as np
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook
 from PIL import Image
 
 from kp_helpers.figures.held_out import held_out
@@ -42,10 +40,8 @@ def opened(tmp_path):
     with browser.lab(tmp_path) as address_of, browser.chromium(1300, 1000) as driver:
 
         def run(source: str) -> browser.LabPage:
-            about = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
-            notebook = new_notebook(cells=[new_code_cell(source)], metadata=about)
-            nbformat.write(notebook, tmp_path / "one_cell.ipynb")
-            page = browser.LabPage(driver, address_of("one_cell.ipynb"))
+            notebook = browser.with_one_cell(tmp_path / "one_cell.ipynb", source, kernelspec=browser.PYTHON)
+            page = browser.LabPage(driver, address_of(notebook.name))
             page.run_all()
             return page
 
@@ -66,6 +62,7 @@ def test_two_pictures_labelled_by_clicking(opened, tmp_path):
     (tmp_path / "pictures" / "third.jpg").write_text("<html>")
     page, file = opened(LABELER), tmp_path / "labels.json"
     canvas = seen(page, "canvas")[-1]
+    page.wait(lambda: all(canvas.size.values()))  # it is on the page before it has a size
     width, height = canvas.size["width"], canvas.size["height"]
     true = [SIDE / 128 * own.people[0].pixels[[INDEX["head"], INDEX["left_foot"]]] for own in shown]
 
@@ -119,13 +116,13 @@ def test_the_maps_follow_a_caption_and_a_slider(opened):
         field.clear()
         field.send_keys(text, Keys.ENTER)
 
-    before = pictures()
+    before = page.wait(pictures)
     caption("a dog and <b>a red ball</b>")
     page.wait(lambda: "4 <\n5 b\n6 >" in page.text(".jp-OutputArea .widget-select-multiple"))
     page.wait(lambda: pictures() != before)
     caption("a dog beside a red ball")
     page.wait(lambda: "6 ball" in page.text(".jp-OutputArea .widget-select-multiple"))
-    before = pictures()
+    before = page.wait(pictures)
     page.drag("noise level", -20)
     page.wait(lambda: pictures() != before)
     assert int(page.readout("noise level")) < 300

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kp_helpers.figures.captions import MOTION_WORDS, describe, facing, mention
-from kp_helpers.figures.limbs_told import limb_states
+from kp_helpers.figures.limb_states import limb_states
 from kp_helpers.figures.palette import COLOURS
 from kp_helpers.figures.pictures import crops_of, load_pictures, make_pictures, visible_pairs
 from kp_helpers.figures.render import render

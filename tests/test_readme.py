@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 
 from kp_helpers.diffusion import FIGURES
 from kp_helpers.model_folder import WEIGHTS, sha256
@@ -93,11 +94,23 @@ def test_links_and_pictures_are_there():
 
 
 def test_the_reference_run_is_named_as_figures():
+    """Of the shipped model, or said to be of the earlier one, until the weights freeze."""
     shipped = sha256(FIGURES / "unet" / WEIGHTS["unet"])
+    earlier = re.search(r"earlier small model\s+\(SHA-256 `(\w+)`", README)[1]
+    models = []
     for path in ROOT.glob(f"results/*/{RUN}/config.json"):
         config = json.loads(path.read_text())
-        assert config["data"]["kind"] == "figures" and config["model"]["sha256"] == shipped
+        assert config["data"]["kind"] == "figures"
+        models.append(config["model"]["sha256"])
+    assert set(models) == {shipped, earlier}
     assert "Measured on the synthetic figures world" in README
+
+
+def test_what_the_commands_read_is_of_the_shipped_model():
+    shipped = sha256(FIGURES / "unet" / WEIGHTS["unet"])
+    for notebook in ("02_stable_keypoints", "03_appended_embedding"):
+        with safe_open(ROOT / "results" / notebook / RUN / "embedding.safetensors", "pt") as file:
+            assert shipped in str(file.metadata())
 
 
 def test_what_is_committed_of_runs_is_light():

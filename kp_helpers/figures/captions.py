@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kp_helpers.figures.limbs_told import LIMB_WORDS, SIDED_MOTIONS, limb_states
+from kp_helpers.figures.limb_states import LIMB_WORDS, SIDED_MOTIONS, limb_states
 from kp_helpers.figures.palette import GROUNDS, SKY
 from kp_helpers.figures.scene import CLOTHES, LIMBS, Person, Scene, Thing
 from kp_helpers.figures.skeleton import forward_kinematics

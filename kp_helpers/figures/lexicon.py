@@ -1,7 +1,7 @@
 """Every word that a caption, or an instruction to change a picture, can hold."""
 
 from kp_helpers.figures.captions import FACING_WORDS, LONGEST, MOTION_WORDS
-from kp_helpers.figures.limbs_told import LIMB_WORDS
+from kp_helpers.figures.limb_states import LIMB_WORDS
 from kp_helpers.figures.palette import COLOURS, GROUNDS
 from kp_helpers.figures.scene import CLOTHES, LIMBS, THINGS
 

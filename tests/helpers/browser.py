@@ -13,7 +13,10 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import nbformat
+from nbformat.v4 import new_code_cell, new_notebook
 from selenium import webdriver
 from selenium.common.exceptions import StaleElementReferenceException, WebDriverException
 from selenium.webdriver import ActionChains
@@ -21,12 +24,16 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
 PROGRAMS = ("chromium", "chromedriver")
+PYTHON = {"name": "python3", "display_name": "Python 3"}
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 _FLAGS = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"),
 )
-_KERNEL = ".jp-Notebook-ExecutionIndicator"
+# A traceback is drawn like what a cell writes to stderr, but has colours.
+_ERROR = ".jp-OutputArea [data-mime-type='application/vnd.jupyter.stderr']:has(.ansi-red-fg)"
+_IDLE = ".jp-Notebook-ExecutionIndicator[data-status='idle']"
+_SELECT_KERNEL = "//dialog[.//*[text()='Select Kernel']]//button[contains(@class,'jp-mod-accept')]"
 _SETTINGS = {
     "notebook-extension/tracker": {"windowingMode": "none"},
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
@@ -73,13 +80,14 @@ def lab(folder: Path) -> Iterator[Callable[[str], str]]:
 
 
 class LabPage:
-    """A notebook open in JupyterLab."""
+    """A notebook open in JupyterLab, connected to its kernel."""
 
     def __init__(self, driver: webdriver.Chrome, address: str):
         self.driver = driver
+        self._address = address
         driver.get(address)
         self.wait(lambda: driver.find_elements(By.CSS_SELECTOR, ".jp-CodeCell"), 120)
-        self.wait(lambda: driver.find_elements(By.CSS_SELECTOR, f"{_KERNEL}[data-status='idle']"), 120)
+        self.wait(self._kernel_ready, 120)
 
     def wait(self, ready: Callable, seconds: float = 60):
         """What `ready()` returns, once that is true; an AssertionError with a screenshot otherwise."""
@@ -101,7 +109,7 @@ class LabPage:
             self.click("//div[contains(@class,'lm-MenuBar-itemLabel')][text()='Run']")
             self.click("//div[contains(@class,'lm-Menu-itemLabel')][text()='Run All Cells']")
             with suppress(AssertionError):
-                self.wait(lambda: re.search(r"\[(\*|\d+)\]:", self.text(".jp-InputPrompt")), 20)
+                self.wait(self._cell_begun, 20)
                 return
         raise AssertionError("JupyterLab ran no cell when it was asked to")
 
@@ -128,12 +136,12 @@ class LabPage:
 
     def text(self, selector: str) -> str:
         """The texts of what a CSS selector finds, one a line."""
-        found = self.driver.find_elements(By.CSS_SELECTOR, selector)
-        return "\n".join(element.text for element in found)
+        (texts,) = self.wait(lambda: [self._texts(selector)])  # again where an element is drawn anew
+        return "\n".join(texts)
 
     def errors(self) -> str:
         """What cells ended with."""
-        return self.text(".jp-OutputArea [data-mime-type='application/vnd.jupyter.error']")
+        return self.text(_ERROR)
 
     def screenshot(self, name: str, xpath: str | None = None) -> Path:
         """The page, or one element of it, as `build/screenshots/<name>.png`."""
@@ -143,6 +151,29 @@ class LabPage:
         picture = shown.screenshot_as_png if xpath else shown.get_screenshot_as_png()
         path.write_bytes(picture)
         return path
+
+    def _kernel_ready(self) -> bool:
+        """Whether the server and the page agree that the notebook is connected to an idle kernel."""
+        self._clicked(_SELECT_KERNEL)
+        # The page alone says idle before it has a kernel, and a run then opens "Select Kernel".
+        kernels = self._kernels()
+        connected = any(kernel["execution_state"] == "idle" and kernel["connections"] for kernel in kernels)
+        return connected and bool(self.driver.find_elements(By.CSS_SELECTOR, _IDLE))
+
+    def _cell_begun(self) -> bool:
+        self._clicked(_SELECT_KERNEL)
+        return bool(re.search(r"\[(\*|\d+)\]:", self.text(".jp-InputPrompt")))
+
+    def _kernels(self) -> list[dict]:
+        """The kernels of the notebook's sessions, as the server describes them."""
+        page = urlsplit(self._address)
+        sessions_address = page._replace(path="/api/sessions").geturl()  # the query still holds the token
+        with urllib.request.urlopen(sessions_address, timeout=60) as answer:
+            sessions = json.load(answer)
+        return [session["kernel"] for session in sessions if page.path == f"/lab/tree/{session['path']}"]
+
+    def _texts(self, selector: str) -> list[str]:
+        return [element.text for element in self.driver.find_elements(By.CSS_SELECTOR, selector)]
 
     def _clicked(self, xpath: str) -> bool:
         found = [own for own in self.driver.find_elements(By.XPATH, xpath) if own.is_displayed()]
@@ -183,6 +214,12 @@ def with_parameters(notebook: Path, copy: Path, **values) -> Path:
     cell["source"] = [*cell["source"], *more]
     copy.write_text(json.dumps(content), encoding="utf-8")
     return copy
+
+
+def with_one_cell(path: Path, source: str, **metadata) -> Path:
+    """A new notebook of one code cell."""
+    nbformat.write(new_notebook(cells=[new_code_cell(source)], metadata=metadata), path)
+    return path
 
 
 def _environment(folder: Path) -> dict[str, str]:

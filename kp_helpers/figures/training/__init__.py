@@ -1,1 +1,1 @@
-"""Training of the small model on the figures world, in four resumable stages."""
+"""Training of the small model on the figures world, in resumable stages."""

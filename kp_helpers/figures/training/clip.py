@@ -1,4 +1,4 @@
-"""Stage 2: a contrastive CLIP; its text tower conditions the U-Net."""
+"""Stage 2: a contrastive CLIP; its text tower is what the U-Net's begins as."""
 
 from dataclasses import replace
 

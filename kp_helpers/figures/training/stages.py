@@ -73,7 +73,7 @@ class Training:
         self._train_vae("decoder", vae, vae_stage.DECODER_SETTINGS)
 
     def clip(self) -> None:
-        """Train the CLIP whose text tower conditions the U-Net."""
+        """Train the CLIP whose text tower the U-Net begins with."""
         self._train_clip("clip", clip_stage.SETTINGS)
 
     def judge(self) -> None:
