@@ -205,7 +205,8 @@ def test_the_papers_numbers_are_marked_as_theirs(results):
 def test_the_model_and_world_of_the_kit_itself(results):
     out = results / "own" / "00_figures_world" / "smoke"
     names = {row["name"] for row in json.loads((out / "metrics.json").read_text())}
-    assert "maximum of a word's map inside its thing, trained" in names
+    for kind in ("word's map inside its thing", "limb's map inside it"):
+        assert {f"maximum of a {kind}, {name}" for name in ("figures", "figures-plain")} <= names
     assert json.loads((out / "config.json").read_text())["data"]["kind"] == "figures"
 
 
