@@ -72,9 +72,8 @@ def make_pictures(folder: Path, count: int, workers: int | None = None) -> None:
     `workers` is the number of processes, all cores by default.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    missing = [n for n in range(-(-count // SHARD)) if not (folder / f"{n:03d}.json").exists()]
     with ProcessPoolExecutor(workers) as pool:
-        jobs = [pool.submit(make_shard, folder, number) for number in missing]
+        jobs = [pool.submit(make_shard, folder, number) for number in range(-(-count // SHARD))]
         for job in tqdm(jobs, desc="training pictures", unit="shard"):
             job.result()
 

@@ -15,7 +15,7 @@ from kp_helpers.figures.training.grounding import (
 from kp_helpers.figures.training.loop import LoopSettings
 
 CLOCK = {"unet": 5 / 8, "plain": 3 / 8}
-"""How the twins divide the minutes: without the recorded attention a step costs less."""
+"""How the twins divide the minutes: without the grounding losses a step costs less."""
 FURTHER = 0.4
 """Share of the learning rate for going on from a trained model."""
 SAMPLES = 400_000
