@@ -16,8 +16,8 @@ import torch
 from tqdm.auto import tqdm
 
 from benchmarks import cases, measure, shapes
-from kp_helpers.files import replace_file
 from kp_helpers.results.provenance import describe_machine
+from kp_helpers.store import replace_file
 
 DEVICES = ("cpu", "cuda")
 

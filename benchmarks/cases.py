@@ -8,9 +8,10 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks import plain
-from kp_helpers import attention, geometry, heatmaps, losses, optimize, readout
+from kp_helpers import attention, geometry, heatmaps, losses, reading
 from kp_helpers.config import AppendedStage, Augmentation, Reading, TestTime
 from kp_helpers.diffusion import Diffusion
+from kp_helpers.stages import AppendedTokens, Run
 
 BASE, APPENDED, CHOSEN, VIEWS = 500, 100, 10, 10
 MAP, READ = 128, 512
@@ -106,7 +107,7 @@ def third_stage(setup: Setup) -> Callable[[], None]:
     settings, points = AppendedStage(**THIRD_STAGE, mode="readout"), torch.full((_LABELLED, 2), 0.4)
 
     def run() -> None:
-        list(optimize.appended_stage(setup.model, setup.context(), setup.images, points, settings))
+        list(Run(AppendedTokens(setup.model, setup.context(), setup.images, points, settings)))
 
     return run
 
@@ -115,8 +116,8 @@ def coupled_image_steps(setup: Setup) -> Callable[[], None]:
     """The coupled mode of the same stage: COUPLED_STEPS images of a step, each with a new view, all alike."""
     changes = {"images_per_step": 1, "augmentation_pool": 0, "mode": "coupled"}
     settings, points = AppendedStage(**{**THIRD_STAGE, **changes}), torch.full((1, 2), 0.4)
-    stage = optimize.appended_stage(setup.model, setup.context(), setup.images[:1], points, settings)
-    records = iter(stage)
+    stage = AppendedTokens(setup.model, setup.context(), setup.images[:1], points, settings)
+    records = iter(Run(stage))
     next(records)  # the plain image is encoded once, in the first step
 
     def run() -> None:
@@ -128,11 +129,10 @@ def coupled_image_steps(setup: Setup) -> Callable[[], None]:
 
 def slider_step(setup: Setup) -> Callable[[], object]:
     """One step of the read-out mode with 16 tokens at 32 x 32 on five images, its views kept already."""
-    reading = Reading(map_size=32)
-    changes = {"ratio": 16 / BASE, "reading": reading, "steps": 10**6, "augmentation_pool": 1}
+    changes = {"ratio": 16 / BASE, "reading": Reading(map_size=32), "steps": 10**6, "augmentation_pool": 1}
     settings = AppendedStage(**{**THIRD_STAGE, **changes, "mode": "readout"})
     points = torch.full((_LABELLED, 2), 0.4)
-    records = iter(optimize.appended_stage(setup.model, setup.context(), setup.images, points, settings))
+    records = iter(Run(AppendedTokens(setup.model, setup.context(), setup.images, points, settings)))
     return lambda: next(records)
 
 
@@ -144,8 +144,8 @@ def inference(mode: str) -> Callable[[Setup], Callable]:
         tokens, image = range(CHOSEN), setup.images[:1]
         if mode == "plain":
             return lambda: _plain_inference(setup, image, settings)
-        return lambda: readout.read_keypoints(
-            readout.read_maps(setup.model, setup.context(), image, settings, tokens), settings
+        return lambda: reading.read_keypoints(
+            reading.read_maps(setup.model, setup.context(), image, settings, tokens), settings
         )
 
     return build
@@ -155,7 +155,7 @@ def inference(mode: str) -> Callable[[Setup], Callable]:
 def _plain_inference(setup: Setup, image: torch.Tensor, settings: TestTime) -> torch.Tensor:
     model, context, thetas, found = setup.model, setup.context(), [], []
     for view in range(VIEWS):
-        theta = readout.random_view(Augmentation(), 0, "test view", view, 0)
+        theta = reading.random_view(Augmentation(), 0, "test view", view, 0)
         latents = model.encode_image(geometry.warp(image, theta))
         latents = model.add_noise(latents, setup.timestep, torch.Generator().manual_seed(view))
         maps = plain.attention_maps(
@@ -164,7 +164,7 @@ def _plain_inference(setup: Setup, image: torch.Tensor, settings: TestTime) -> t
         found.append(F.interpolate(maps[:, :CHOSEN], size=(READ, READ), mode="bilinear"))
         thetas.append(theta)
     averaged = heatmaps.average_views(torch.cat(found), torch.cat(thetas).to(found[0]))
-    return readout.read_keypoints(averaged, settings)
+    return reading.read_keypoints(averaged, settings)
 
 
 def cases(shape: str, device: str) -> list[Case]:

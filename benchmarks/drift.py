@@ -15,8 +15,8 @@ from benchmarks import shapes
 from kp_helpers import attention, embeddings
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.figures.held_out import held_out
-from kp_helpers.files import replace_file
 from kp_helpers.keypoints import argmax_keypoints
+from kp_helpers.store import replace_file
 
 BASE = Path("results/02_stable_keypoints/reference-quick/embedding.safetensors")
 _SIZE, _PICTURES = 128, 16

@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 
 from benchmarks import measure, plain, shapes
 from kp_helpers import attention
-from kp_helpers.files import replace_file
+from kp_helpers.store import replace_file
 
 AXES = {
     "tokens": (100, 500, 1000),

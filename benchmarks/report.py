@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 
-from kp_helpers.files import replace_file
+from kp_helpers.store import replace_file
 
 FOLDER = Path("results/benchmarks")
 ATTENTION = {

@@ -4,20 +4,18 @@ An embedding is (N, D): N tokens of the width D of the model's context, in the p
 output.
 """
 
-import json
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import safetensors.torch
 import torch
-from safetensors import SafetensorError
 
-from kp_helpers import randomness
-from kp_helpers.files import replace_file
+from kp_helpers import randomness, store
+from kp_helpers.store import DamagedError
 
 METADATA = ("space", "model", "model_hash", "layers", "timestep", "settings", "seed")
 LAYERED = ("appended", "rivals")
 """Tensors that may be (M, L D): tokens with a part for each of the L layers of the metadata."""
-LARGEST_FILE = 2**30
+MODES = ("coupled", "readout")
 
 
 class EmbeddingError(ValueError):
@@ -41,6 +39,68 @@ def append(base: torch.Tensor, appended: torch.Tensor) -> torch.Tensor:
     return torch.cat([base, appended.to(base)])
 
 
+@dataclass(frozen=True)
+class Appended:
+    """What the appended stage learned for one joint.
+
+    base: (N, D), frozen. tokens: (M, D), learned, or (M, L D) with a part for each of L read-out layers.
+    readout: as `AppendedStage.readout`; best: the token of "best", else None. mode: "coupled" or "readout",
+    whether `tokens` condition the U-Net too. rivals: as tokens, learned for the other side's joint, in the
+    context whenever `tokens` are. midline: whether the joint is its own mirror image, as the head is.
+    """
+
+    base: torch.Tensor
+    tokens: torch.Tensor
+    readout: str = "sum"
+    best: int | None = None
+    mode: str = "coupled"
+    rivals: torch.Tensor | None = None
+    midline: bool = False
+
+    def __post_init__(self):
+        if self.mode not in MODES:
+            raise ValueError(f"mode is {self.mode!r}, expected one of {', '.join(MODES)}")
+        if self.rivals is not None and self.readout == "best":
+            raise ValueError("readout is 'best' and there are rivals, expected 'sum' or 'mean' beside them")
+
+    @property
+    def learned(self) -> torch.Tensor:
+        """The tokens and, behind them, the rivals where there are any: M or 2 M tokens."""
+        return self.tokens if self.rivals is None else append(self.tokens, self.rivals)
+
+    @property
+    def context(self) -> torch.Tensor:
+        """[e_base ; e_app ; e_rivals], N + M or N + 2 M tokens, all as wide as the learned ones."""
+        return append(widened(self.base, self.tokens.shape[1]), self.learned)
+
+    @property
+    def conditioning(self) -> torch.Tensor:
+        """What conditions the U-Net: the whole context in coupled mode, the base alone in read-out mode."""
+        return self.context if self.mode == "coupled" else self.base
+
+    @property
+    def mirrored(self) -> "Appended":
+        """What finds the joint in the mirrored picture, where it looks like the other side's.
+
+        Raises ValueError if nothing was learned for the other side.
+        """
+        if self.midline:
+            return self
+        if self.rivals is None:
+            raise ValueError("mirror is True, expected False for a joint with neither rivals nor a midline")
+        return replace(self, tokens=self.rivals, rivals=self.tokens)
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """What `embeddings.save` keeps: base, appended and, where there are any, rivals."""
+        found = {"base": self.base, "appended": self.tokens}
+        return found if self.rivals is None else found | {"rivals": self.rivals}
+
+
+def widened(tokens: torch.Tensor, width: int) -> torch.Tensor:
+    """Tokens (N, D) that are the same for every layer, as (N, width), width a multiple of D."""
+    return tokens.repeat(1, width // tokens.shape[1])
+
+
 def save(path: str | Path, tensors: dict[str, torch.Tensor], metadata: dict) -> Path:
     """Write one safetensors file, mode 0644, whole or not at all.
 
@@ -54,18 +114,7 @@ def save(path: str | Path, tensors: dict[str, torch.Tensor], metadata: dict) -> 
         raise EmbeddingError(f"{path}: metadata lacks {missing[0]!r}, expected {', '.join(METADATA)}")
     for name, tensor in tensors.items():
         _check_tensor(path, name, tensor)
-    content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    text = {key: json.dumps(value) for key, value in metadata.items()}
-    data = _in_order(safetensors.torch.save(content, metadata=text))
-    return replace_file(path, lambda partial: partial.write_bytes(data))
-
-
-def _in_order(data: bytes) -> bytes:
-    """The same file with a sorted header: safetensors writes metadata in an order that differs every time."""
-    length = int.from_bytes(data[:8], "little")
-    header = json.dumps(json.loads(data[8 : 8 + length]), sort_keys=True, separators=(",", ":")).encode()
-    header += b" " * (-len(header) % 8)
-    return len(header).to_bytes(8, "little") + header + data[8 + length :]
+    return store.save(path, tensors, metadata, checksum=False)
 
 
 def load(
@@ -109,23 +158,10 @@ def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
         raise EmbeddingError(f"{path}: ends in {path.suffix!r}, expected .safetensors; pickles can run code")
     if not path.is_file():
         raise EmbeddingError(f"{path}: no such file, expected a saved embedding")
-    if path.stat().st_size > LARGEST_FILE:
-        raise EmbeddingError(f"{path}: holds {path.stat().st_size} bytes, expected at most {LARGEST_FILE}")
-    content = path.read_bytes()
     try:
-        tensors = safetensors.torch.load(content)
-        length = int.from_bytes(content[:8], "little")
-        header = json.loads(content[8 : 8 + length], object_pairs_hook=_without_duplicates)
-        return tensors, {key: json.loads(text) for key, text in header.get("__metadata__", {}).items()}
-    except (SafetensorError, ValueError) as error:
-        raise EmbeddingError(f"{path}: truncated or no saved embedding ({str(error)[:200]})") from error
-
-
-def _without_duplicates(pairs: list[tuple[str, object]]) -> dict:
-    content = dict(pairs)
-    if len(content) != len(pairs):
-        raise ValueError("a key occurs twice in the header")
-    return content
+        return store.load(path)
+    except DamagedError as error:
+        raise EmbeddingError(f"{path}: truncated or no saved embedding ({error})") from error
 
 
 def _check_tensor(path: str | Path, name: str, tensor: torch.Tensor) -> None:

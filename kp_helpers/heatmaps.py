@@ -26,6 +26,10 @@ def cauchy_target(keypoint: torch.Tensor, size: int | tuple[int, int], sigma: fl
     return 1 / (1 + _squared_distance(keypoint, size, sigma))
 
 
+TARGETS = {"gaussian": gaussian_target, "cauchy": cauchy_target}
+"""Shape -> (keypoints, size, sigma) -> target maps."""
+
+
 def pixel_centres(size: int, like: torch.Tensor | None = None) -> torch.Tensor:
     """(i + 0.5) / size for i = 0 .. size - 1, in [0,1]; with the dtype and device of `like`."""
     like = torch.empty(0) if like is None else like

@@ -8,13 +8,14 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from kp_helpers import diffusion as diffusion_module
-from kp_helpers import embeddings, evaluate, metrics, readout
+from kp_helpers import embeddings, evaluate, metrics
 from kp_helpers.config import Protocol, Reading, TestTime
 from kp_helpers.data import ImageFolder, KeypointSample, write_coco, write_table
 from kp_helpers.data.sample import Point
 from kp_helpers.diffusion import Diffusion
+from kp_helpers.embeddings import Appended
 from kp_helpers.geometry import FRAMINGS
-from kp_helpers.readout import Appended
+from kp_helpers.reading import read_appended, read_keypoints, read_maps
 
 WRITERS = {".csv": write_table, ".json": write_coco}
 
@@ -71,8 +72,8 @@ def _reader(diffusion: Diffusion, path: Path, looks: dict) -> tuple[list[str], C
         how = {"readout": learned["readout"], "mode": learned["mode"], "best": about.get("best")}
         how |= {"rivals": tensors.get("rivals"), "midline": metrics.mirrored(about["joint"]) is None}
         appended = Appended(tensors["base"], tensors["appended"], **how)
-        return [about["joint"]], lambda images: readout.read_keypoints(
-            readout.read_appended(diffusion, appended, images, settings)[:, None], settings
+        return [about["joint"]], lambda images: read_keypoints(
+            read_appended(diffusion, appended, images, settings)[:, None], settings
         )
     if "selected_tokens" not in tensors:
         raise embeddings.EmbeddingError(
@@ -80,8 +81,8 @@ def _reader(diffusion: Diffusion, path: Path, looks: dict) -> tuple[list[str], C
         )
     tokens, base = tensors["selected_tokens"], tensors["base"].to(diffusion.device)
     names = [f"keypoint_{number}" for number in range(len(tokens))]
-    return names, lambda images: readout.read_keypoints(
-        readout.read_maps(diffusion, base, images, settings, tokens), settings
+    return names, lambda images: read_keypoints(
+        read_maps(diffusion, base, images, settings, tokens), settings
     )
 
 

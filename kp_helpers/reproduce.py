@@ -18,7 +18,6 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from kp_helpers.files import HeldError, held
 from kp_helpers.notebook_parameters import ReproduceError, checked_parameters
 from kp_helpers.results.provenance import add_facts, command_line
 from kp_helpers.results.run_folder import (
@@ -29,6 +28,7 @@ from kp_helpers.results.run_folder import (
     write_file,
 )
 from kp_helpers.stop_signals import Terminated, noted_signals, stopped_by
+from kp_helpers.store import HeldError, held
 
 PRODUCT = "metrics.json"
 STATUS = {KeyboardInterrupt: 128 + signal.SIGINT, Terminated: 128 + signal.SIGTERM}

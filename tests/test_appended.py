@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from kp_helpers.appended import Appended
+from kp_helpers.embeddings import Appended
 
 BASE, TOKENS, RIVALS = torch.zeros(4, 8), torch.ones(2, 8), torch.full((2, 8), 2.0)
 

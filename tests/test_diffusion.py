@@ -7,8 +7,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from kp_helpers import diffusion, model_folder
-from kp_helpers.diffusion import ModelError
+from kp_helpers import diffusion
+from kp_helpers.diffusion import ModelError, model_folder
 
 UNET = "unet/diffusion_pytorch_model.safetensors"
 VAE = "vae/diffusion_pytorch_model.safetensors"

@@ -8,8 +8,8 @@ import torch
 from helpers import tiny_sd
 from safetensors.torch import load_file, save_file
 
-from kp_helpers import diffusion, model_folder
-from kp_helpers.diffusion import ModelError
+from kp_helpers import diffusion
+from kp_helpers.diffusion import ModelError, model_folder
 
 SECOND = "text_encoder_2/model.safetensors"
 CAPTIONS = ["a man with red shirt", "", "dog on grass"]

@@ -10,7 +10,7 @@ import torch
 
 from kp_helpers import config, display
 from kp_helpers.results import Metric
-from kp_helpers.runs import StepRecord
+from kp_helpers.stages import StepRecord
 
 IMAGES = torch.rand(3, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 MAPS = torch.rand(3, 8, 8, generator=torch.Generator().manual_seed(1))

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from kp_helpers import config, readout
+from kp_helpers import config, reading
+from kp_helpers.embeddings import Appended
 from kp_helpers.evaluate import average, map_correlations, side_by_side, token_cosines
-from kp_helpers.readout import Appended
 
 TEST = config.profile("smoke").test
 
@@ -23,7 +23,7 @@ def test_correlations_are_numpys_over_pixels(tiny_sd, learned):
         2, 3, tiny_sd.image_size, tiny_sd.image_size, generator=torch.Generator().manual_seed(1)
     )
     found = map_correlations(tiny_sd, learned, images, TEST)
-    maps = [readout.read_appended(tiny_sd, one, images, TEST) for one in learned[:2]]
+    maps = [reading.read_appended(tiny_sd, one, images, TEST) for one in learned[:2]]
     known = [np.corrcoef(a.flatten(), b.flatten())[0, 1] for a, b in zip(*maps, strict=True)]
     assert found.shape == (3, 3) and found[0, 1] == pytest.approx(np.mean(known), abs=1e-4)
     assert torch.allclose(found.diagonal(), torch.ones(3), atol=1e-5) and found[0, 2] > 0.9999

@@ -5,11 +5,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from kp_helpers import config, evaluate, optimize, readout
+from kp_helpers import config, evaluate, reading
 from kp_helpers.attention import Query, queries
 from kp_helpers.embeddings import initialise
 from kp_helpers.evaluate import controls
 from kp_helpers.evaluate.protocol import of_run
+from kp_helpers.stages import AppendedTokens, Run
 
 SETTINGS = config.profile("smoke")
 
@@ -62,7 +63,7 @@ def test_a_planted_feature_is_found():
 def test_a_labelled_picture_is_found_at_its_label(shown, base, tiny_sd):
     train, _ = shown
     alone = evaluate.Framed(train.samples[:1], train.squares[:1], train.images[:1])
-    found = evaluate.compare(tiny_sd, readout.Appended(base, base[:2]), alone, alone, "head", settings())
+    found = evaluate.compare(tiny_sd, reading.Appended(base, base[:2]), alone, alone, "head", settings())
     (point,) = [one.point for one in found if one.method == evaluate.NEAREST]
     off = alone.squares[0].to_square(point) - alone.points("head")[0]
     assert off.abs().max() < 1.1 / 64, "a pixel of the map"
@@ -72,12 +73,12 @@ def test_the_labels_give_the_nearest_token_and_the_mean_feature(shown, base, tin
     train, _ = shown
     coarse = SETTINGS.test.replace(read_size=64)
     found = controls.from_labels(tiny_sd, base, train, "head", SETTINGS.test)
-    maps = readout.read_maps(tiny_sd, base, train.images, coarse, range(len(base)))
-    distance = (readout.read_keypoints(maps, coarse) - train.points("head")[:, None]).norm(dim=-1).sum(dim=0)
+    maps = reading.read_maps(tiny_sd, base, train.images, coarse, range(len(base)))
+    distance = (reading.read_keypoints(maps, coarse) - train.points("head")[:, None]).norm(dim=-1).sum(dim=0)
     assert found.token == int(distance.argmin())
     vectors = []
     for number, (x, y) in enumerate(train.points("head")):
-        latents = readout.noised_views(tiny_sd, train.images[number][None], [(number, 0)], SETTINGS.test)
+        latents = reading.noised_views(tiny_sd, train.images[number][None], [(number, 0)], SETTINGS.test)
         layers = []
         for query in queries(tiny_sd.unet, latents, tiny_sd.default_timestep, base):
             fine = F.interpolate(query.values[0].flatten(0, 1)[None], size=64, mode="bicubic")
@@ -93,8 +94,8 @@ def test_an_untrained_embedding_is_the_runs_own_start(shown, base, tiny_sd, read
     found = controls.untrained(tiny_sd, base, train, "head", own.replace(init="base"), 3)
     noise = initialise(3, tiny_sd.context_width, of_run(own, 3).seed, purpose="appended")
     assert torch.equal(found.tokens, noise), "noise, wherever the appended tokens start"
-    stage = optimize.appended_stage(tiny_sd, base, train.images, train.points("head"), of_run(own, 3))
-    assert torch.equal(found.tokens, stage.context.detach())
+    stage = Run(AppendedTokens(tiny_sd, base, train.images, train.points("head"), of_run(own, 3)))
+    assert torch.equal(found.tokens, stage.tokens.detach())
     assert found.readout == readout_ and (found.best is not None) == (readout_ == "best")
 
 
@@ -102,46 +103,46 @@ def test_an_untrained_embedding_is_the_runs_own_start(shown, base, tiny_sd, read
 @pytest.mark.parametrize("test", [{}, {"views": 2, "window": 3.0}])
 def test_a_shared_pass_reads_what_each_method_reads_alone(shown, base, tiny_sd, mode, test):
     (train, held_out), own = shown, settings(mode, **test)
-    appended = readout.Appended(base, base[:3] + 1, mode=mode)
+    appended = reading.Appended(base, base[:3] + 1, mode=mode)
     found = evaluate.in_squares(
         evaluate.compare(tiny_sd, appended, train, held_out, "head", own, 1), held_out
     )
     assert list(found) == [evaluate.appended_name(own.appended), *evaluate.CONTROLS]
     start = controls.untrained(tiny_sd, base, train, "head", own.appended, 1)
     for name, one in ((evaluate.appended_name(own.appended), appended), (evaluate.RANDOM, start)):
-        maps = readout.read_appended(tiny_sd, one, held_out.images, own.test)
-        assert torch.allclose(found[name].float(), readout.read_keypoints(maps, own.test), atol=1e-4), name
+        maps = reading.read_appended(tiny_sd, one, held_out.images, own.test)
+        assert torch.allclose(found[name].float(), reading.read_keypoints(maps, own.test), atol=1e-4), name
     known = controls.from_labels(tiny_sd, base, train, "head", own.test)
 
-    def like(latents: torch.Tensor, reading, _: bool) -> torch.Tensor:
-        asked = readout.queries(tiny_sd, latents, base, reading)
+    def like(latents: torch.Tensor, how, _: bool) -> torch.Tensor:
+        asked = reading.queries(tiny_sd, latents, base, how)
         return controls.similarity(asked, known.feature, 64)[:, None]
 
-    tokens = readout.read_maps(tiny_sd, base, held_out.images, own.test, [known.token])
-    features = readout.over_views(tiny_sd, held_out.images, own.test, like)
+    tokens = reading.read_maps(tiny_sd, base, held_out.images, own.test, [known.token])
+    features = reading.over_views(tiny_sd, held_out.images, own.test, like)
     for name, maps in ((evaluate.BASE, tokens), (evaluate.NEAREST, features)):
-        points = readout.read_keypoints(maps, own.test)[:, 0]
+        points = reading.read_keypoints(maps, own.test)[:, 0]
         assert torch.allclose(found[name].float(), points, atol=1e-4), name
 
 
 def test_controls_without_another_side_read_no_mirror_image(shown, base, tiny_sd):
     (train, held_out), own = shown, settings("readout", mirror=True)
-    appended = readout.Appended(base, base[:2] + 1, mode="readout", rivals=base[2:4] - 1)
+    appended = reading.Appended(base, base[:2] + 1, mode="readout", rivals=base[2:4] - 1)
     found = evaluate.compare(tiny_sd, appended, train, held_out, "head", own)
     plain = evaluate.compare(tiny_sd, appended, train, held_out, "head", settings("readout"))
     pairs = list(zip(found, plain, strict=True))
     assert all(one == other for one, other in pairs if one.method in (evaluate.BASE, evaluate.NEAREST))
-    maps = readout.read_appended(tiny_sd, appended, held_out.images, own.test)
-    expected = held_out.in_frames(readout.read_keypoints(maps, own.test))
+    maps = reading.read_appended(tiny_sd, appended, held_out.images, own.test)
+    expected = held_out.in_frames(reading.read_keypoints(maps, own.test))
     points = [one.point for one in found if one.method == evaluate.appended_name(own.appended)]
     assert torch.allclose(torch.tensor(points), torch.tensor(expected), atol=0.5)
 
 
 @pytest.mark.parametrize(("mode", "passes"), [("readout", 1), ("coupled", 3)])
 def test_methods_with_one_context_share_a_pass(shown, base, tiny_sd, monkeypatch, mode, passes):
-    asked, pass_of = [], readout.queries
-    monkeypatch.setattr(readout, "queries", lambda *given: asked.append(given) or pass_of(*given))
-    evaluate.compare(tiny_sd, readout.Appended(base, base[:3], mode=mode), *shown, "head", settings(mode))
+    asked, pass_of = [], reading.queries
+    monkeypatch.setattr(controls, "queries", lambda *given: asked.append(given) or pass_of(*given))
+    evaluate.compare(tiny_sd, reading.Appended(base, base[:3], mode=mode), *shown, "head", settings(mode))
     assert len(asked) == len(shown[0].images) + passes, (
         "one for each labelled picture, then the test pictures"
     )

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
-from kp_helpers import config, evaluate, readout
+from kp_helpers import config, evaluate, reading
 from kp_helpers.data import DataError
 from kp_helpers.heatmaps import gaussian_target
 
@@ -25,8 +25,8 @@ def base(tiny_sd):
 
 def rows(tiny_sd, base, image, number) -> torch.Tensor:
     """Features (pixels, C) of one picture under the noise of its number."""
-    latents = readout.noised_views(tiny_sd, image[None], [(number, 0)], SETTINGS.test)
-    asked = readout.queries(tiny_sd, latents, base, SETTINGS.test.reading)
+    latents = reading.noised_views(tiny_sd, image[None], [(number, 0)], SETTINGS.test)
+    asked = reading.queries(tiny_sd, latents, base, SETTINGS.test.reading)
     fine = [F.interpolate(one.values[0].flatten(0, 1)[None], size=64, mode="bicubic")[0] for one in asked]
     return torch.cat(fine).flatten(1).T.double()
 
@@ -55,7 +55,7 @@ def test_a_ridge_prediction_is_the_maximum_of_scikit_learns_fit(sets, base, tiny
 def test_the_nearest_neighbour_is_that_of_the_controls(sets, base, tiny_sd):
     drawn = evaluate.draw_run(*sets, "head", 0, SETTINGS.protocol)
     train, test = (evaluate.framed(own, tiny_sd.image_size, SETTINGS.protocol) for own in drawn)
-    appended = readout.Appended(base, base[:2], mode="readout")
+    appended = reading.Appended(base, base[:2], mode="readout")
     settings = SETTINGS.replace(appended=SETTINGS.appended.replace(mode="readout"))
     controls = evaluate.compare(tiny_sd, appended, train, test, "head", settings, 0)
     found = evaluate.references(tiny_sd, base, sets, "head", SETTINGS, [2], 0)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from kp_helpers import config, evaluate, readout
+from kp_helpers import config, evaluate, reading
 from kp_helpers.evaluate import Variant
 
 SETTINGS = config.profile("smoke")
@@ -50,15 +50,15 @@ def test_each_variant_is_learned_as_it_would_be_alone(sets, base, tiny_sd, mode)
             for samples in evaluate.draw_run(*sets, "head", 1, own.protocol)
         )
         alone = evaluate.learn(tiny_sd, base, train, "head", own.appended, 1)
-        maps = readout.read_appended(tiny_sd, alone, test.images, own.test)
-        expected = test.in_frames(readout.read_keypoints(maps, own.test))
+        maps = reading.read_appended(tiny_sd, alone, test.images, own.test)
+        expected = test.in_frames(reading.read_keypoints(maps, own.test))
         points = torch.tensor([one.point for one in found[2 * number : 2 * number + 2]])
         assert torch.allclose(points, torch.tensor(expected), atol=0.5), variant.name
 
 
-def test_the_batch_may_be_cut_and_cached(sets, base, tiny_sd, tmp_path):
+def test_what_is_kept_on_disk_changes_nothing(sets, base, tiny_sd, tmp_path):
     settings = SETTINGS.replace(appended=SETTINGS.appended.replace(mode="readout"))
     given = (tiny_sd, base, sets, "head", settings, VARIANTS[:2], 0)
     whole = evaluate.sweep(*given)
-    assert evaluate.sweep(*given, cache=tmp_path, at_once=1) == whole
+    assert evaluate.sweep(*given, cache=tmp_path) == whole
     assert evaluate.sweep(*given, cache=tmp_path) == whole and list(tmp_path.glob("*.safetensors"))

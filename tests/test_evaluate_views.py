@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from kp_helpers import config, evaluate, readout
-from kp_helpers.readout import Appended
+from kp_helpers import config, evaluate, reading
+from kp_helpers.embeddings import Appended
 
 SETTINGS = config.profile("smoke").test.replace(views=3, read_size=64)
 
@@ -20,7 +20,7 @@ def read(tiny_sd):
 
     def alone(views: int) -> torch.Tensor:
         own = SETTINGS.replace(views=views)
-        return readout.read_keypoints(readout.read_appended(tiny_sd, appended, images, own), own)
+        return reading.read_keypoints(reading.read_appended(tiny_sd, appended, images, own), own)
 
     return *found, alone
 
@@ -49,8 +49,8 @@ def test_positions_are_brought_back_from_their_view(tiny_sd, monkeypatch):
     )
     shown = geometry.transform_points(torch.tensor([[[0.6, 0.4]]]).expand(3, 1, 2), thetas)
     maps = gaussian_target(shown, 256, 0.05)
-    monkeypatch.setattr(readout, "appended_views", lambda *_: iter([(maps, thetas)]))
-    monkeypatch.setattr(readout, "read_appended", lambda *_: maps[:1, 0])
+    monkeypatch.setattr(reading, "appended_views", lambda *_: iter([(maps, thetas)]))
+    monkeypatch.setattr(reading, "read_appended", lambda *_: maps[:1, 0])
     points, each = evaluate.by_views(tiny_sd, None, None, SETTINGS, (3,))
     expected = torch.tensor([0.6, 0.4])
     assert torch.allclose(each[0], expected.expand(3, 2), atol=1 / 256)

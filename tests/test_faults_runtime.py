@@ -9,22 +9,21 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
-from helpers import plain_runs
+from helpers.plain_stage import SETTINGS, PlainStage
 
 from kp_helpers import embeddings
-from kp_helpers.checkpoints import CheckpointError, Checkpoints
-from kp_helpers.files import HeldError, held, replace_file
 from kp_helpers.reproduce import ReproduceError, run_notebook
 from kp_helpers.results import Metric, RunFolder
-from kp_helpers.runs import OptimisationError
+from kp_helpers.stages import OptimisationError, Run, states
+from kp_helpers.stages.states import CheckpointError
+from kp_helpers.store import HeldError, held, replace_file
 
+NEWEST = "state.safetensors"
 HELPERS, NOTEBOOKS = Path(__file__).parent / "helpers", Path(__file__).parent / "data" / "notebooks"
-ABOUT = {"model": "ab12", "data": "cd34"}
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
@@ -39,10 +38,6 @@ def told(tiny_sd_folder, tmp_path_factory) -> dict:
 
 def as_undisturbed(told: dict, last: dict) -> bool:
     return all(last[key] == told["undisturbed"][key] for key in ("embedding", "records"))
-
-
-def kept_in(folder: Path, **more) -> Checkpoints:
-    return Checkpoints(folder, [plain_runs.SETTINGS], ABOUT, every=0, **more)
 
 
 def contents(folder: Path) -> dict:
@@ -66,31 +61,22 @@ def test_48_five_kills_at_random_steps_change_not_one_bit(told):
     assert 0 < last["resumed"] < len(last["records"]) and as_undisturbed(told, last)
 
 
-def test_49_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(told):
+def test_49_a_kill_while_a_state_is_written_leaves_the_one_before(told):
     killed, last = told["while writing"]
-    assert killed["status"] == 137
-    assert [name for name in told["left"] if name.startswith(".step_000006")], "half a file was there"
+    assert killed["status"] == 137 and len(told["left"]) == 1, "half a file was there"
     assert last["resumed"] == 5 and as_undisturbed(told, last)
 
 
 @pytest.fixture
-def half_way(tmp_path) -> Path:
-    """A folder with the checkpoints of steps 5 and 6 of a run that ended there as with a full disk."""
-
-    def stopping(batch):
-        for rows in batch:
-            yield rows
-            if batch.step == 6:
-                raise CheckpointError("stopped by the test")
-
-    with pytest.raises(CheckpointError, match="stopped by the test"):
-        kept_in(tmp_path / "kept").finish(plain_runs.batch, stopping)
-    assert steps_in(tmp_path / "kept") == [5, 6]
-    return tmp_path / "kept"
-
-
-def steps_in(folder: Path) -> list[int]:
-    return sorted(int(path.stem[5:]) for path in folder.glob("step_*"))
+def half_way(tiny_sd, tmp_path, monkeypatch) -> Run:
+    """A run that was stopped after step 6, with the states of steps 5 and 6 in its folder."""
+    monkeypatch.setattr(states, "EVERY", 0.0)
+    run = Run(PlainStage(tiny_sd), tmp_path / "kept")
+    for _ in run:
+        if run.step == 6:
+            break
+    assert {path.name for path in run.states.folder.glob("*.safetensors")} == {NEWEST, "before.safetensors"}
+    return run
 
 
 DAMAGES = {
@@ -103,57 +89,46 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_50_a_damaged_newest_checkpoint_is_told_and_the_one_before_used(damage, half_way):
-    newest = half_way / "step_000006.safetensors"
+def test_50_a_damaged_newest_state_is_told_and_the_one_before_used(damage, half_way, tiny_sd, tmp_path):
+    newest = half_way.states.folder / NEWEST
     newest.write_bytes(DAMAGES[damage](newest.read_bytes()))
-    kept = kept_in(half_way)
-    with pytest.warns(UserWarning, match=r"step_000006.safetensors: damaged \(.*the one before it is used"):
-        batch, records = kept.finish(plain_runs.batch)
-    expected, every = Checkpoints(None, [plain_runs.SETTINGS], {}).finish(plain_runs.batch)
-    assert kept.resumed == 5 and records == every
-    assert torch.equal(batch.results[0], expected.results[0])
+    with pytest.warns(UserWarning, match=r"state.safetensors: damaged \(.*the one before it is used"):
+        run = Run(PlainStage(tiny_sd), tmp_path / "kept")
+    expected = Run(PlainStage(tiny_sd))
+    every = list(expected)
+    assert run.resumed == 5 and list(run) == every[5:] and torch.equal(run.result, expected.result)
 
 
-@pytest.mark.parametrize(
-    ("settings", "about", "message"),
-    [
-        ({"learning_rate": 0.2}, {}, "learned with learning_rate of run 0 0.1, expected 0.2"),
-        ({}, {"model": "ff00"}, "learned with model 'ab12', expected 'ff00'"),
-        ({}, {"data": "ff00"}, "learned with data 'cd34', expected 'ff00'"),
-    ],
-)
-def test_51_a_changed_setting_or_model_is_refused_without_a_flag(settings, about, message, half_way):
-    before = contents(half_way)
-    own = [plain_runs.SETTINGS.replace(**settings)]
-    make = partial(plain_runs.batch, own)
-    with pytest.raises(CheckpointError, match=f"step_000006.safetensors: {message}"):
-        Checkpoints(half_way, own, ABOUT | about).finish(make)
-    assert contents(half_way) == before
-    kept = Checkpoints(half_way, own, ABOUT | about, changed=True)
-    kept.finish(make)
-    assert kept.resumed == 6
+def test_51_a_changed_setting_has_a_folder_of_its_own_and_a_state_in_the_wrong_one_is_refused(
+    half_way, tiny_sd, tmp_path
+):
+    changed = PlainStage(tiny_sd, SETTINGS.replace(learning_rate=0.2))
+    other = Run(changed, tmp_path / "kept")
+    assert other.resumed == 0 and other.states.folder != half_way.states.folder
+    half_way.states.folder.rename(other.states.folder)
+    with pytest.raises(OptimisationError, match="the state belongs to other settings"):
+        Run(changed, tmp_path / "kept")
 
 
 @pytest.mark.parametrize(("name", "status"), [("SIGINT", 130), ("SIGTERM", 143)])
-def test_52_a_signal_lets_the_step_end_keeps_it_and_ends_with_its_status(name, status, told):
+def test_52_a_signal_ends_a_run_that_goes_on_later(name, status, told):
     stopped, last = told[name]
-    assert stopped["status"] == status and stopped["marked"] == name
+    assert stopped["status"] == status
     assert last["resumed"] == 3 and as_undisturbed(told, last)
 
 
 @pytest.mark.parametrize("size", [0, 100, 1000])
-def test_53_a_full_disk_at_a_checkpoint_leaves_the_ones_before(size, half_way):
-    before = contents(half_way)
-
-    def watch(batch):
-        with files_of_at_most(size):
-            yield from batch
-
-    with pytest.raises(
-        CheckpointError, match=r"step_000007.safetensors: cannot be written \(File too large\)"
+def test_53_a_full_disk_at_a_state_leaves_the_one_before(size, half_way, tiny_sd, tmp_path):
+    before = (half_way.states.folder / NEWEST).read_bytes()
+    run = Run(PlainStage(tiny_sd), tmp_path / "kept")
+    with (
+        pytest.raises(CheckpointError, match=r"state.safetensors: cannot be written \(File too large\)"),
+        files_of_at_most(size),
     ):
-        kept_in(half_way).finish(plain_runs.batch, watch)
-    assert contents(half_way) == before, "the same files, and no temporary one"
+        list(run)
+    assert before in contents(run.states.folder).values()
+    assert not list(run.states.folder.glob(".*")), "no temporary file"
+    assert Run(PlainStage(tiny_sd), tmp_path / "kept").resumed == 6
 
 
 WRITES = {
@@ -189,20 +164,22 @@ def test_53_a_full_disk_leaves_a_file_as_it_was(tmp_path):
     assert path.read_bytes() == b"1" * 100 and list(tmp_path.iterdir()) == [path]
 
 
-def test_54_a_second_run_on_the_same_checkpoints_names_the_first(half_way):
-    before = contents(half_way)
-    with held(half_way / "lock"), pytest.raises(HeldError, match=f"lock: held by process {os.getpid()} on "):
-        kept_in(half_way).finish(plain_runs.batch)
-    assert contents(half_way) == before
+def test_54_a_second_run_on_the_same_states_names_the_first(half_way, tiny_sd, tmp_path):
+    before = contents(half_way.states.folder)
+    second = Run(PlainStage(tiny_sd), tmp_path / "kept")
+    with (
+        held(half_way.states.folder / "lock"),
+        pytest.raises(HeldError, match=f"lock: held by process {os.getpid()} on "),
+    ):
+        list(second)
+    assert contents(half_way.states.folder) == before
 
 
-def test_56_a_loss_that_is_nan_keeps_the_last_good_state_on_disk(tmp_path):
+def test_56_a_loss_that_is_nan_keeps_the_last_good_state_on_disk(tiny_sd, tmp_path):
     with pytest.raises(OptimisationError, match="step 7: the loss nan"):
-        kept_in(tmp_path / "kept").finish(partial(plain_runs.batch, spoilt_at=7))
-    assert steps_in(tmp_path / "kept") == [6, 7]
-    kept = kept_in(tmp_path / "kept")
-    batch, _ = kept.finish(plain_runs.batch)
-    assert kept.resumed == 7 and torch.isfinite(batch.results[0]).all()
+        list(Run(PlainStage(tiny_sd, spoilt_at=7), tmp_path / "kept"))
+    run = Run(PlainStage(tiny_sd), tmp_path / "kept")
+    assert run.resumed == 7 and len(list(run)) == 5 and torch.isfinite(run.result).all()
 
 
 @pytest.fixture
@@ -258,7 +235,7 @@ def test_58_a_results_folder_that_cannot_be_written_fails_before_the_work(tmp_pa
     def refused(*args, **kwargs):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr("kp_helpers.files._locked", refused)
+    monkeypatch.setattr("kp_helpers.store.FileLock", refused)
     monkeypatch.setattr("kp_helpers.reproduce._execute", lambda *given: pytest.fail("the work began"))
     sentence = r"happy: cannot be written to \(Permission denied\), expected the right to write there"
     with pytest.raises(ReproduceError, match=sentence):

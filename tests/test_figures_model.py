@@ -10,6 +10,7 @@ from diffusers import StableDiffusionPipeline, UNet2DConditionModel
 from safetensors import safe_open
 
 from kp_helpers import diffusion
+from kp_helpers.diffusion.model_folder import tensor_shapes
 from kp_helpers.figures import judge, pointing
 from kp_helpers.figures.__main__ import main
 from kp_helpers.figures.evaluate import psnr, untrained
@@ -17,7 +18,6 @@ from kp_helpers.figures.held_out import held_out
 from kp_helpers.figures.limbs import limb_rows
 from kp_helpers.figures.model import load_clip
 from kp_helpers.figures.tables import tables
-from kp_helpers.model_folder import tensor_shapes
 
 FOLDER = diffusion.FIGURES
 MEASURES = json.loads((FOLDER / "evaluation.json").read_text())

@@ -11,29 +11,13 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 LAYERS = (
-    {"config", "geometry", "files", "randomness", "stop_signals", "processes"},
-    {"heatmaps", "keypoints", "losses", "metrics", "intervals", "regress", "crops"},
-    {"model_folder", "diffusion", "attention", "embeddings", "data", "vision"},
-    {
-        "appended",
-        "looks",
-        "readout",
-        "readout_cache",
-        "training_views",
-        "training_maps",
-        "training_examples",
-        "joint_losses",
-        "closed_form",
-        "starts",
-        "restarts",
-        "runs",
-        "checkpoint_file",
-        "checkpoints",
-        "optimize",
-        "evaluate",
-        "predict",
-    },
-    {"results", "display", "widgets", "notebook_parameters", "reproduce", "sweeps"},
+    {"config", "geometry", "store", "randomness", "metrics", "intervals"},
+    {"heatmaps", "keypoints", "losses", "regress"},
+    {"diffusion", "attention", "embeddings", "data"},
+    {"reading"},
+    {"stages"},
+    {"evaluate", "predict"},
+    {"results", "display", "widgets", "notebook_parameters", "reproduce", "stop_signals", "sweeps"},
 )
 BESIDE = {"figures"}
 """The synthetic world and the training of its model: outside the layers, and imported by none of them."""

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from kp_helpers import embeddings, optimize, predict, readout
+from kp_helpers import embeddings, predict, reading, stages
 from kp_helpers.config import AppendedStage, BaseStage, Reading, TestTime
 from kp_helpers.data import ImageFolder
 from kp_helpers.data.images import read_image
@@ -34,10 +34,10 @@ def saved(tiny_sd, tmp_path):
     generator = torch.Generator().manual_seed(1)
     base, tokens = (3 * torch.randn(n, tiny_sd.context_width, generator=generator) for n in (6, 2))
     stage, first = AppendedStage(mode="readout", readout="best", reading=READING), BaseStage(reading=READING)
-    about = {**optimize.metadata(tiny_sd, stage), "joint": "left_foot", "best": 1}
+    about = {**stages.metadata(tiny_sd, stage), "joint": "left_foot", "best": 1}
     joint = embeddings.save(tmp_path / "joint.safetensors", {"base": base, "appended": tokens}, about)
     chosen = {"base": base, "selected_tokens": torch.tensor([4, 0])}
-    several = embeddings.save(tmp_path / "base.safetensors", chosen, optimize.metadata(tiny_sd, first))
+    several = embeddings.save(tmp_path / "base.safetensors", chosen, stages.metadata(tiny_sd, first))
     return base, tokens, joint, several
 
 
@@ -55,10 +55,10 @@ def test_a_joint_is_found_where_its_own_map_has_its_maximum(
         ("a.png", "left_foot"),
         ("b.png", "left_foot"),
     ]
-    appended = readout.Appended(base, tokens, "best", 1, "readout")
+    appended = reading.Appended(base, tokens, "best", 1, "readout")
     for row in rows:
         image = read_image(pictures / row["image"])[None]
-        maps = readout.read_appended(tiny_sd, appended, image, TestTime(reading=READING))[0]
+        maps = reading.read_appended(tiny_sd, appended, image, TestTime(reading=READING))[0]
         place = maps.flatten().argmax().item()
         pixels = [(n + 0.5) * 128 / 512 for n in (place % 512, place // 512)]
         assert [float(row["x"]), float(row["y"])] == pytest.approx(pixels, abs=1e-6)
@@ -69,8 +69,8 @@ def test_rivals_are_saved_and_compete_and_read_the_mirror_image(
 ):
     base, tokens, path, _ = saved
     own = AppendedStage(mode="readout", mirror="rivals", reading=READING)
-    joint = readout.Appended(base, tokens[:1], mode="readout", rivals=tokens[1:])
-    about = {**optimize.metadata(tiny_sd, own), "joint": "left_foot"}
+    joint = reading.Appended(base, tokens[:1], mode="readout", rivals=tokens[1:])
+    about = {**stages.metadata(tiny_sd, own), "joint": "left_foot"}
     file = embeddings.save(tmp_path / "rivals.safetensors", joint.tensors(), about)
     for mirror, draws in ((False, 1), (True, 1), (False, 3)):
         out = tmp_path / f"{mirror}-{draws}.csv"
@@ -79,8 +79,8 @@ def test_rivals_are_saved_and_compete_and_read_the_mirror_image(
         for row in csv.DictReader(out.open()):
             settings = TestTime(mirror=mirror, draws=draws, reading=READING)
             image = read_image(pictures / row["image"])[None]
-            maps = readout.read_appended(tiny_sd, joint, image, settings)
-            expected = 128 * readout.read_keypoints(maps, settings)[0]
+            maps = reading.read_appended(tiny_sd, joint, image, settings)
+            expected = 128 * reading.read_keypoints(maps, settings)[0]
             assert [float(row["x"]), float(row["y"])] == pytest.approx(expected.tolist(), abs=1e-3)
     assert _run(path, pictures, tmp_path / "no.csv", tiny_sd_folder, "--mirror") == 1
 
@@ -109,7 +109,7 @@ def test_what_cannot_be_done_is_said_in_a_sentence(
     change, sentence, saved, pictures, tmp_path, tiny_sd, tiny_sd_folder, capsys
 ):
     (tmp_path / "there.csv").write_text("kept")
-    about = optimize.metadata(tiny_sd, BaseStage(reading=READING))
+    about = stages.metadata(tiny_sd, BaseStage(reading=READING))
     embeddings.save(tmp_path / "bare.safetensors", {"base": saved[0]}, about)
     places = {"saved": saved[2].name, "pictures": "pictures", "out": "out.csv"} | change
     assert _run(*(tmp_path / name for name in places.values()), tiny_sd_folder) == 1

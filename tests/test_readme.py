@@ -11,7 +11,7 @@ import torch
 from safetensors import safe_open
 
 from kp_helpers.diffusion import FIGURES
-from kp_helpers.model_folder import WEIGHTS, sha256
+from kp_helpers.diffusion.model_folder import WEIGHTS, sha256
 from kp_helpers.results.texts import COMMAND, TEXTS, write_texts
 
 ROOT = Path(__file__).parents[1]

@@ -9,7 +9,7 @@ import yaml
 from helpers import tiny_sweep
 
 from kp_helpers import config, evaluate
-from kp_helpers.files import HeldError, held
+from kp_helpers.store import HeldError, held
 from kp_helpers.sweeps import plan, summary
 from kp_helpers.sweeps.__main__ import main
 from kp_helpers.sweeps.work import build_cache, run_job
@@ -198,8 +198,9 @@ def test_a_job_goes_on_from_what_it_learned_and_leaves_no_checkpoint(done, file,
         changed.setattr(evaluate, "score", lambda found: 1 / 0)
         run_job(job, tmp_path, checkpoint=tmp_path / "kept")
     files = list((tmp_path / "kept" / job.folder).glob("*/*"))
-    assert [path.name for path in files] == ["step_000003.safetensors"] * 2, "of each run the last"
-    monkeypatch.setattr("kp_helpers.runs._advance", lambda *given: pytest.fail("a step was done again"))
+    assert [path.name for path in files] == ["state.safetensors"] * 2, "of each run the last"
+    again = lambda *given: pytest.fail("a step was done again")  # noqa: E731
+    monkeypatch.setattr("kp_helpers.stages.appended.AppendedTokens.losses", again)
     run_job(job, tmp_path, checkpoint=tmp_path / "kept")
     assert tiny_sweep.contents(tmp_path)[job.name] == tiny_sweep.contents(done)[job.name]
     assert not (tmp_path / "kept" / job.folder).exists()

@@ -16,6 +16,7 @@ from PIL import Image
 
 from kp_helpers import config, widgets
 from kp_helpers.results.notebook_page import notebook_page
+from kp_helpers.stages import StepRecord
 from kp_helpers.widgets import TunedRun, tuner_pictures, tuner_texts
 from kp_helpers.widgets.watching import Sight
 
@@ -41,9 +42,10 @@ def pixels(jpeg: bytes) -> np.ndarray:
 
 def run_of(losses: int, number: int = 1, **settings) -> TunedRun:
     stage = config.AppendedStage(**settings)
-    state = {"step": losses, "context": None, "optimizer": {}, "settings": ""}
-    rows = [(1.0 / (step + 1), 0.1, 0.2, 0.3) for step in range(losses)]
-    return TunedRun(number, stage, config.TestTime(), state, rows, [(1, 0, 2), (losses, 1, 2)])
+    parts = {"localization": 0.1, "equivariance": 0.2, "target": 0.3}
+    records = [StepRecord(step, 1.0 / (step + 1), parts) for step in range(losses)]
+    state = {"step": losses, "tokens": None, "optimizer": {}, "records": records, "settings": ""}
+    return TunedRun(number, stage, config.TestTime(), state, [(1, 0, 2), (losses, 1, 2)])
 
 
 def test_the_controls_show_what_the_session_uses(tuner):

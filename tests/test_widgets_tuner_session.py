@@ -11,7 +11,8 @@ import pytest
 import torch
 from helpers import tiny_tuner
 
-from kp_helpers import config, embeddings, evaluate, optimize, readout
+from kp_helpers import config, embeddings, evaluate, reading
+from kp_helpers.stages import AppendedTokens, Run
 from kp_helpers.widgets import TunerError, TunerSession, tuner_session
 from kp_helpers.widgets.knobs import Choice, Slider
 from kp_helpers.widgets.tuner_folder import TunerFolder
@@ -100,13 +101,13 @@ def test_the_checked_value_is_what_a_run_learns_with(session):
 
 def test_it_learns_what_the_stage_learns(session, parts):
     frozen, base, train, test, joint, _ = parts
-    stage = optimize.appended_stage(frozen, base, train.images, train.points(joint), session.current.settings)
+    stage = Run(AppendedTokens(frozen, base, train.images, train.points(joint), session.current.settings))
     records = list(stage)
     run_through(session)
     assert torch.equal(session.seen.appended.tokens, stage.result.tokens)
     assert [row[0] for row in session.current.losses] == [record.loss for record in records]
-    maps = readout.read_appended(frozen, stage.result, test.images, session.current.test)
-    points = readout.read_keypoints(maps, session.current.test)
+    maps = reading.read_appended(frozen, stage.result, test.images, session.current.test)
+    points = reading.read_keypoints(maps, session.current.test)
     assert torch.allclose(session.seen.test.points, points, atol=1e-6)
     scores = evaluate.score(evaluate.located(test, points, joint, "appended", 0))
     assert session.seen.hits == scores["within"].sum() and session.seen.pictures == len(scores)
@@ -120,8 +121,8 @@ def test_it_sees_what_the_test_sees(session, parts, mode):
     run_through(session)
     seen, settings = session.seen, session.current.test
     assert settings.views == 3 and seen.appended.mode == mode
-    maps = readout.read_appended(frozen, seen.appended, test.images, settings)
-    assert torch.allclose(seen.test.points, readout.read_keypoints(maps, settings), atol=1e-6)
+    maps = reading.read_appended(frozen, seen.appended, test.images, settings)
+    assert torch.allclose(seen.test.points, reading.read_keypoints(maps, settings), atol=1e-6)
 
 
 def test_a_second_run_at_once_is_refused(session, monkeypatch):
@@ -287,8 +288,9 @@ def test_runs_of_other_pictures_are_not_shown(session, parts, tmp_path):
 def test_a_run_that_was_given_is_shown_first_and_goes_on_under_a_number(parts, tmp_path):
     frozen, base, train, _, joint, settings = parts
     wide = settings.appended.replace(sigma=0.5, reading=config.Reading(map_size=24))
-    stage = optimize.appended_stage(frozen, base, train.images, train.points(joint), wide)
-    session = TunerSession(*parts, folder=tmp_path, learned=(stage, list(stage)))
+    run = Run(AppendedTokens(frozen, base, train.images, train.points(joint), wide))
+    assert len(list(run)) == STEPS
+    session = TunerSession(*parts, folder=tmp_path, learned=run)
     assert session.knobs["sigma"].high == 0.5 and 24 in session.knobs["map_size"].options
     assert session.current.name == "0" and session.current.finished
     session.set("steps", STEPS + 2)

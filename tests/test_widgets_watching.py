@@ -4,9 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from kp_helpers import embeddings, readout
+from kp_helpers import embeddings, reading
 from kp_helpers.config import Reading, TestTime
-from kp_helpers.readout import Appended
+from kp_helpers.embeddings import Appended
 from kp_helpers.widgets.watching import Watcher
 
 SETTINGS = TestTime(read_size=32, reading=Reading(map_size=16, timestep=20))
@@ -19,7 +19,7 @@ def test_rivals_and_several_looks_are_seen(tiny_sd, changes):
     appended = Appended(context[:8], context[8:10], mode="readout", rivals=context[10:])
     settings = SETTINGS.replace(**changes)
     found = Watcher(tiny_sd, appended.base, images).look(appended, settings)
-    expected = readout.read_appended(tiny_sd, appended, images, settings)
+    expected = reading.read_appended(tiny_sd, appended, images, settings)
     coarse = F.interpolate(expected[:, None], size=(16, 16), mode="nearest-exact")[:, 0]
     assert torch.allclose(found.maps, coarse, atol=1e-5)
-    assert torch.allclose(found.points, readout.read_keypoints(expected, settings), atol=1 / 32)
+    assert torch.allclose(found.points, reading.read_keypoints(expected, settings), atol=1 / 32)

@@ -38,6 +38,11 @@ class BaseStage(Settings):
         return self
 
     @property
+    def weights(self) -> dict[str, float]:
+        """The factor of each loss by its name."""
+        return {"localization": self.localization_weight, "equivariance": self.equivariance_weight}
+
+    @property
     def sigma_pixels(self) -> float:
         """Localization's standard deviation in pixels of a map of `reading.map_size`."""
         return self.sigma * self.reading.map_size / 128
@@ -130,6 +135,16 @@ class AppendedStage(Settings):
     def appended_tokens(self, base_tokens: int) -> int:
         """M = round(r N), at least one."""
         return max(1, round(self.ratio * base_tokens))
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The factor of each loss by its name."""
+        return {
+            "localization": self.localization_weight,
+            "equivariance": self.equivariance_weight,
+            "target": self.target_weight,
+            "other_side": self.other_side_weight,
+        }
 
     @property
     def pool(self) -> int:

@@ -14,8 +14,8 @@ from pathlib import Path
 from kp_helpers.data.errors import DataError
 from kp_helpers.data.labels import Labels, checked_box, image_name, rows
 from kp_helpers.data.sample import KeypointSample, Point
-from kp_helpers.files import replace_file
 from kp_helpers.metrics.lengths import box_area
+from kp_helpers.store import replace_file
 
 CROWD, NO_KEYPOINTS, NO_LABEL = "of a crowd", "without keypoints", "images without a label"
 

@@ -10,8 +10,8 @@ from PIL import Image
 from kp_helpers.data.coco import write_coco
 from kp_helpers.data.errors import DataError
 from kp_helpers.data.sample import KeypointSample
-from kp_helpers.files import replace_file
 from kp_helpers.geometry import Square
+from kp_helpers.store import replace_file
 
 TRUTH, LABELS = "truth.json", "labels.json"
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from kp_helpers.data.errors import DataError, known
 from kp_helpers.data.labels import Box, Labels, checked_box, image_name, rows
 from kp_helpers.data.sample import KeypointSample, Point
-from kp_helpers.files import replace_file
+from kp_helpers.store import replace_file
 
 NEEDED, BOX = ("image", "keypoint", "x", "y"), ("x0", "y0", "x1", "y1")
 COLUMNS = ("image", "person", "keypoint", "x", "y", "visible", *BOX)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kp_helpers.data.errors import DataError
-from kp_helpers.files import replace_file
+from kp_helpers.store import replace_file
 
 NAME = "manifest.json"
 

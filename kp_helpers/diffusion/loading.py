@@ -16,9 +16,9 @@ from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from kp_helpers import model_folder
+from kp_helpers.diffusion import model_folder
 from kp_helpers.diffusion.model import Diffusion
-from kp_helpers.model_folder import CONFIGS, INDEX, WEIGHTS, ModelError, first_line
+from kp_helpers.diffusion.model_folder import CONFIGS, INDEX, WEIGHTS, ModelError, first_line
 
 FIGURES = Path(__file__).parents[1] / "figures" / "model"
 SHIPPED = {"figures": FIGURES, "figures-plain": FIGURES.with_name("model_plain")}

@@ -6,10 +6,10 @@ from dataclasses import replace
 import torch
 import torch.nn.functional as F
 
-from kp_helpers import readout
-from kp_helpers.appended import Appended
+from kp_helpers import reading
 from kp_helpers.config import TestTime
 from kp_helpers.diffusion import Diffusion
+from kp_helpers.embeddings import Appended
 
 
 def token_cosines(learned: Sequence[Appended]) -> torch.Tensor:
@@ -25,7 +25,7 @@ def map_correlations(
 
     It says whether two embeddings look at the same places, whatever their tokens are.
     """
-    seen = [readout.read_appended(diffusion, one, images, settings).flatten(1) for one in learned]
+    seen = [reading.read_appended(diffusion, one, images, settings).flatten(1) for one in learned]
     maps = torch.stack(seen)
     maps = F.normalize(maps - maps.mean(dim=-1, keepdim=True), dim=-1)
     return torch.einsum("anp,bnp->ab", maps, maps) / len(images)

@@ -9,12 +9,14 @@ from dataclasses import dataclass, replace
 import torch
 import torch.nn.functional as F
 
-from kp_helpers import attention, optimize, randomness, readout
+from kp_helpers import attention, randomness
 from kp_helpers.attention import Query
 from kp_helpers.config import AppendedStage, Profile, Reading, TestTime
 from kp_helpers.diffusion import Diffusion
+from kp_helpers.embeddings import Appended
 from kp_helpers.evaluate.protocol import Found, Framed, appended_name, located, of_run
-from kp_helpers.readout import Appended
+from kp_helpers.reading import joint_map, noised_views, points_over_views, queries, read_keypoints
+from kp_helpers.stages import AppendedTokens
 
 RANDOM, BASE, NEAREST, MEAN = "random embedding", "base token", "nearest neighbour", "mean position"
 CONTROLS = (RANDOM, BASE, NEAREST, MEAN)
@@ -71,9 +73,9 @@ def untrained(
     size and read in the same way.
     """
     own = of_run(settings, run).replace(init="random", restarts=1)
-    given, others = (train.images, train.points(joint)), train.others(joint)
-    stage = optimize.appended_stage(diffusion, base, *given, own, others=others)
-    return stage.finish(stage.context.detach().clone())
+    points, others = train.points(joint), train.others(joint)
+    stage = AppendedTokens(diffusion, base, train.images, points, own, others=others)
+    return stage.result(stage.start())
 
 
 @torch.no_grad()
@@ -84,10 +86,10 @@ def from_labels(
     reading, points = settings.reading, train.points(joint)
     places, vectors = [], []
     for number, image in enumerate(train.images):
-        latents = readout.noised_views(diffusion, image[None], [(number, 0)], settings)
-        asked = readout.queries(diffusion, latents, base, reading)
+        latents = noised_views(diffusion, image[None], [(number, 0)], settings)
+        asked = queries(diffusion, latents, base, reading)
         maps = attention.maps_from_queries(diffusion.unet, asked, base, size=reading.map_size)[0]
-        places.append(readout.read_keypoints(maps, settings).cpu())
+        places.append(read_keypoints(maps, settings).cpu())
         column, row = (points[number] * reading.map_size).long().clamp(0, reading.map_size - 1).tolist()
         vectors.append(torch.cat([one[0, :, row, column] for one in _features(asked, reading.map_size)]))
     distance = (torch.stack(places) - points[:, None]).norm(dim=-1)
@@ -145,14 +147,12 @@ def _readers(
             diffusion.unet, asked, base, size=reading.map_size, tokens=[known.token]
         )[:, 0]
 
-    def joint_map(one: Appended) -> Callable[[list[Query], bool], torch.Tensor]:
-        return lambda asked, mirrored: readout.joint_map(
-            diffusion, one.mirrored if mirrored else one, asked, reading
-        )
+    def map_of(one: Appended) -> Callable[[list[Query], bool], torch.Tensor]:
+        return lambda asked, mirrored: joint_map(diffusion, one.mirrored if mirrored else one, asked, reading)
 
     return [
-        _Reader(appended_name(settings.appended), appended.conditioning, joint_map(appended), mirrors=True),
-        _Reader(RANDOM, start.conditioning, joint_map(start), mirrors=True),
+        _Reader(appended_name(settings.appended), appended.conditioning, map_of(appended), mirrors=True),
+        _Reader(RANDOM, start.conditioning, map_of(start), mirrors=True),
         _Reader(BASE, base, token_map),
         _Reader(NEAREST, base, lambda asked, _: similarity(asked, known.feature, reading.map_size)),
     ]
@@ -164,10 +164,10 @@ def _read(
     """Points (n, 2) in [0,1] by method, for methods that have their context in common."""
 
     def maps_of(latents: torch.Tensor, reading: Reading, mirrored: bool) -> torch.Tensor:
-        asked = readout.queries(diffusion, latents, readers[0].context, reading)
+        asked = queries(diffusion, latents, readers[0].context, reading)
         return torch.stack([reader.map_of(asked, mirrored) for reader in readers], dim=1)
 
-    points = readout.points_over_views(diffusion, images, settings, maps_of)
+    points = points_over_views(diffusion, images, settings, maps_of)
     return {reader.method: points[:, number] for number, reader in enumerate(readers)}
 
 

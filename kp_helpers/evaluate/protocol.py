@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from kp_helpers import checkpoints, embeddings, metrics, optimize, randomness, readout
+from kp_helpers import embeddings, metrics, randomness, reading
 from kp_helpers.config import AppendedStage, Protocol, TestTime
 from kp_helpers.data import DataError, KeypointSample, ThreeDPW, draw
 from kp_helpers.diffusion import Diffusion
+from kp_helpers.embeddings import Appended
 from kp_helpers.geometry import Square, frame_square
-from kp_helpers.readout import Appended
+from kp_helpers.stages import AppendedTokens, ReadoutCache, Run
 
 UNSEEN = (float("nan"), float("nan"))
 
@@ -185,32 +186,26 @@ def learn(
     joint: str,
     settings: AppendedStage,
     run: int,
-    cache: Path | None = None,
+    cache: Path | ReadoutCache | None = None,
     checkpoint: Path | None = None,
 ) -> Appended:
     """The appended embedding of one run; its random numbers follow from the seed and the run.
 
-    cache: as for `optimize.appended_stage`. checkpoint: the folder `root` of
-    `checkpoints.finish`.
+    cache: as for `stages.AppendedTokens`. checkpoint: the folder `root` of `stages.Run`.
     """
-    shown = (train.images, train.points(joint), train.others(joint))
-    return learn_from(diffusion, base, shown, settings, run, cache, checkpoint)
-
-
-def learn_from(
-    diffusion: Diffusion,
-    base: torch.Tensor,
-    shown: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
-    settings: AppendedStage,
-    run: int,
-    cache: Path | None,
-    checkpoint: Path | None,
-) -> Appended:
-    """`learn`, from images, points and others as `optimize.appended_stage` has them."""
-    images, points, others = shown
-    given = (optimize.appended_stages, diffusion, base, [images], [points], [of_run(settings, run)])
-    batch, _ = checkpoints.finish(checkpoint, *given, cache=cache, others=[others])
-    return batch.results[0]
+    stage = AppendedTokens(
+        diffusion,
+        base,
+        train.images,
+        train.points(joint),
+        of_run(settings, run),
+        others=train.others(joint),
+        cache=cache,
+    )
+    learning = Run(stage, checkpoint)
+    for _ in learning:
+        pass
+    return learning.result
 
 
 def locate(
@@ -224,8 +219,8 @@ def locate(
 
     Image by image, so that memory never holds the maps of more than one; each sees the same noise.
     """
-    one_by_one = (readout.read_maps(diffusion, context, image[None], settings, tokens) for image in images)
-    return torch.cat([readout.read_keypoints(maps, settings) for maps in one_by_one]).cpu()
+    one_by_one = (reading.read_maps(diffusion, context, image[None], settings, tokens) for image in images)
+    return torch.cat([reading.read_keypoints(maps, settings) for maps in one_by_one]).cpu()
 
 
 def located(test: Framed, points: torch.Tensor, joint: str, method: str, run: int) -> list[Found]:

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import torch
 
-from kp_helpers import readout
-from kp_helpers.appended import Appended
+from kp_helpers import reading
 from kp_helpers.config import Profile
 from kp_helpers.diffusion import Diffusion
-from kp_helpers.evaluate.protocol import Framed, learn_from
+from kp_helpers.embeddings import Appended
+from kp_helpers.evaluate.protocol import Framed, of_run
 from kp_helpers.heatmaps import gaussian_target
+from kp_helpers.stages import AppendedTokens, Run
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,8 @@ def pseudo_labelled(
     diffusion: Diffusion, appended: Appended, pictures: Framed, settings: Profile, keep: int
 ) -> PseudoLabelled:
     """The `keep` pictures of which the embedding is most certain."""
-    maps = readout.read_appended(diffusion, appended, pictures.images, settings.test)
-    points = readout.read_keypoints(maps, settings.test)
+    maps = reading.read_appended(diffusion, appended, pictures.images, settings.test)
+    points = reading.read_keypoints(maps, settings.test)
     sure = certainty(maps, points, settings.appended.sigma)
     first = sure.argsort(descending=True, stable=True)[:keep].tolist()
     return PseudoLabelled(_some(pictures, first), points[first].cpu(), sure[first].cpu())
@@ -71,8 +72,12 @@ def learn_with(
     own, sided = train.points(joint), train.others(joint)
     midline = torch.equal(own, sided)
     others = torch.cat([sided, more.points if midline else torch.full_like(more.points, torch.nan)])
-    shown = (images, torch.cat([own, more.points]), others)
-    return learn_from(diffusion, base, shown, settings.appended, run, cache, checkpoint)
+    points, of_this_run = torch.cat([own, more.points]), of_run(settings.appended, run)
+    stage = AppendedTokens(diffusion, base, images, points, of_this_run, others=others, cache=cache)
+    learning = Run(stage, checkpoint)
+    for _ in learning:
+        pass
+    return learning.result
 
 
 def _some(pictures: Framed, numbers: Sequence[int]) -> Framed:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import torch
 
-from kp_helpers import readout
 from kp_helpers.attention import Query
 from kp_helpers.config import Profile, Reading, TestTime
 from kp_helpers.data import KeypointSample
@@ -14,6 +13,7 @@ from kp_helpers.diffusion import Diffusion
 from kp_helpers.evaluate import controls, ridge
 from kp_helpers.evaluate.protocol import Found, draw_run, framed, located
 from kp_helpers.heatmaps import gaussian_target
+from kp_helpers.reading import noised_views, points_over_views, queries
 
 STRENGTH = 0.25
 """Of the ridge, in pixels of one picture; chosen beforehand, so that it weighs less the more pictures there
@@ -57,12 +57,12 @@ def references(
     peak = settings.test.replace(window=0.0, mirror=False)
 
     def maps_of(latents: torch.Tensor, reading: Reading, _: bool) -> torch.Tensor:
-        asked = readout.queries(diffusion, latents, base, reading)
+        asked = queries(diffusion, latents, base, reading)
         near = controls.similarity(asked, known.feature, reading.map_size)
         seen = ridge.features(asked, reading.map_size)
         return torch.stack([near, *(one.map(seen) for one in fits)], dim=1)
 
-    points = readout.points_over_views(diffusion, test.images, peak, maps_of)
+    points = points_over_views(diffusion, test.images, peak, maps_of)
     names = [controls.NEAREST, *map(ridge_name, labels)]
     return [one for n, name in enumerate(names) for one in located(test, points[:, n], joint, name, run)]
 
@@ -92,5 +92,5 @@ def _asked(
     diffusion: Diffusion, base: torch.Tensor, image: torch.Tensor, number: int, settings: TestTime
 ) -> list[Query]:
     """The queries of a training picture as it is, under the noise of its number."""
-    latents = readout.noised_views(diffusion, image, [(number, 0)], settings)
-    return readout.queries(diffusion, latents, base, settings.reading)
+    latents = noised_views(diffusion, image, [(number, 0)], settings)
+    return queries(diffusion, latents, base, settings.reading)

@@ -3,28 +3,27 @@
 A variant's name is the `method` of its predictions, so `score` and all that follows take them as they are.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import torch
 
-from kp_helpers import checkpoints, optimize, readout
-from kp_helpers.config import AppendedStage, Profile, Protocol, TestTime
+from kp_helpers import reading
+from kp_helpers.config import Profile, Protocol, TestTime
 from kp_helpers.data import KeypointSample
 from kp_helpers.diffusion import Diffusion
+from kp_helpers.embeddings import Appended
 from kp_helpers.evaluate.controls import mean_position
 from kp_helpers.evaluate.protocol import (
     Found,
     Framed,
     draw_run,
     framed,
+    learn,
     located,
-    of_run,
 )
-from kp_helpers.readout import Appended
-from kp_helpers.readout_cache import ReadoutCache
+from kp_helpers.stages import ReadoutCache
 
 
 @dataclass(frozen=True)
@@ -58,54 +57,26 @@ def sweep(
     *,
     cache: Path | None = None,
     checkpoint: Path | None = None,
-    at_once: int = 8,
 ) -> list[Found]:
     """One run of every variant, and the control "mean position" of the first variant's labels.
 
     base: (N, D). sets: training and test samples, of which all variants with the same numbers of images see
-    the same, under the same noise and views. at_once: how many variants that fit into one batch are learned
-    side by side; memory grows with it. cache: a folder as for `optimize.appended_stage`; without one what
-    read-out mode keeps is shared by the variants of this run. checkpoint: the folder `root` of
-    `checkpoints.finish`.
+    the same, under the same noise and views. cache: a folder as for `stages.AppendedTokens`; without one what
+    read-out mode keeps is shared by the variants of this run. checkpoint: the folder `root` of `stages.Run`.
     """
-    own = [variant.settings(settings) for variant in variants]
-    shown = _shown(sets, diffusion.image_size, joint, run, [one.protocol for one in own])
-    trains = [train for train, _ in shown]
-    given, kept = (optimize.appended_stages, diffusion, base), ReadoutCache(cache, diffusion.device)
-    finish = partial(checkpoints.finish, checkpoint, *given, cache=kept)
-    learned = _learned(finish, trains, joint, [of_run(o.appended, run) for o in own], at_once)
+    changed = [variant.settings(settings) for variant in variants]
+    shown = _shown(sets, diffusion.image_size, joint, run, [one.protocol for one in changed])
+    kept = ReadoutCache.at(cache, diffusion.device)
+    learned = [
+        learn(diffusion, base, train, joint, one.appended, run, kept, checkpoint)
+        for (train, _), one in zip(shown, changed, strict=True)
+    ]
     tests = [test for _, test in shown]
-    points = _read(diffusion, learned, tests, [one.test for one in own])
+    points = _read(diffusion, learned, tests, [one.test for one in changed])
     found = []
     for variant, test, of_test in zip(variants, tests, points, strict=True):
         found += located(test, of_test, joint, variant.name, run)
     return found + mean_position(*shown[0], joint, run)
-
-
-def _learned(
-    finish: Callable,
-    trains: Sequence[Framed],
-    joint: str,
-    settings: Sequence[AppendedStage],
-    at_once: int,
-) -> list[Appended]:
-    """The embedding of each setting; those that can be are optimised as one batch.
-
-    finish(images, points, settings, others=...): learns a batch to its end.
-    """
-    groups: dict[tuple, list[int]] = {}
-    for number, one in enumerate(settings):
-        groups.setdefault(tuple(getattr(one, name) for name in optimize.SHARED), []).append(number)
-    learned: dict[int, Appended] = {}
-    for numbers in groups.values():
-        for first in range(0, len(numbers), at_once):
-            part = numbers[first : first + at_once]
-            images = [trains[n].images for n in part]
-            points = [trains[n].points(joint) for n in part]
-            own = [settings[n] for n in part]
-            batch, _ = finish(images, points, own, others=[trains[n].others(joint) for n in part])
-            learned |= zip(part, batch.results, strict=True)
-    return [learned[number] for number in range(len(settings))]
 
 
 def _read(
@@ -119,7 +90,7 @@ def _read(
     points: dict[int, torch.Tensor] = {}
     for (how, *_), numbers in alike.items():
         several = [learned[n] for n in numbers]
-        found = readout.read_points(diffusion, several, tests[numbers[0]].images, how)
+        found = reading.read_points(diffusion, several, tests[numbers[0]].images, how)
         points |= zip(numbers, found.unbind(dim=1), strict=True)
     return [points[number] for number in range(len(learned))]
 

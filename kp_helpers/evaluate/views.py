@@ -7,10 +7,10 @@ import torch
 from numpy.typing import ArrayLike
 from sklearn.mixture import GaussianMixture
 
-from kp_helpers import geometry, heatmaps, readout
+from kp_helpers import geometry, heatmaps, reading
 from kp_helpers.config import TestTime
 from kp_helpers.diffusion import Diffusion
-from kp_helpers.readout import Appended
+from kp_helpers.embeddings import Appended
 
 WAYS = ("maps", "positions", "vote")
 """The average of the maps (StableKeypoints), the mean of the positions, and where most positions agree."""
@@ -32,18 +32,18 @@ def by_views(
     (n, V, 2), where the view saw it in the image.
     """
     plain = settings.replace(views=1)
-    maps = readout.read_appended(diffusion, appended, images, plain)
-    points = {"1 view": readout.read_keypoints(maps, plain).cpu()}
+    maps = reading.read_appended(diffusion, appended, images, plain)
+    points = {"1 view": reading.read_keypoints(maps, plain).cpu()}
     ways: dict[str, list[torch.Tensor]] = {}
     alone = []
-    for own, thetas in readout.appended_views(diffusion, appended, images, settings):
-        seen = readout.read_keypoints(own[:, 0], settings).cpu()
+    for own, thetas in reading.appended_views(diffusion, appended, images, settings):
+        seen = reading.read_keypoints(own[:, 0], settings).cpu()
         positions = geometry.transform_points(seen[:, None], geometry.invert(thetas))[:, 0]
         alone.append(positions)
         for count in counts:
             if count > 1:
                 average = heatmaps.average_views(own[:count], thetas[:count].to(own))[0]
-                found = (readout.read_keypoints(average, settings).cpu(), positions[:count].mean(0))
+                found = (reading.read_keypoints(average, settings).cpu(), positions[:count].mean(0))
                 for way, point in zip(WAYS, (*found, vote(positions[:count])), strict=True):
                     ways.setdefault(f"{way} of {count} views", []).append(point)
     return points | {way: torch.stack(own) for way, own in ways.items()}, torch.stack(alone)

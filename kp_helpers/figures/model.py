@@ -9,7 +9,7 @@ from diffusers import DDIMScheduler, StableDiffusionPipeline
 from transformers import CLIPModel, CLIPTextModel, CLIPTokenizer
 
 from kp_helpers.diffusion import FIGURES
-from kp_helpers.files import replace_file
+from kp_helpers.store import replace_file
 
 SETTINGS_FILE = "keypoint_kit.json"
 PIXELS = {

@@ -12,7 +12,7 @@ from kp_helpers.figures.captions import describe, mention
 from kp_helpers.figures.naming import Naming, name_pixels
 from kp_helpers.figures.render import Picture, render
 from kp_helpers.figures.scene import CLOTHES, LIMBS, THINGS, Scene, draw_scene
-from kp_helpers.files import replace_file
+from kp_helpers.store import replace_file
 
 SHARD = 500
 TRAINING_SEED, HELD_OUT_SEED = 1_000_000, 2_000_000

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from kp_helpers.files import replace_file
+from kp_helpers.store import replace_file
 from kp_helpers.results.light_pictures import light_png
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

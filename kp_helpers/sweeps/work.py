@@ -8,15 +8,13 @@ from pathlib import Path
 
 import torch
 
-from kp_helpers import checkpoints, diffusion, evaluate, randomness
+from kp_helpers import diffusion, evaluate, randomness
 from kp_helpers.diffusion import Diffusion
-from kp_helpers.files import held
-from kp_helpers.readout_cache import ReadoutCache
 from kp_helpers.results import Metric, Prediction, RunFolder, project_path, run_facts
 from kp_helpers.results.run_folder import write_json
+from kp_helpers.stages import AppendedTokens, clear
+from kp_helpers.store import held
 from kp_helpers.sweeps.plan import FOLDER, Job
-from kp_helpers.training_maps import ReadoutMaps
-from kp_helpers.training_views import ImagePairs
 
 
 def run_job(job: Job, results: Path, cache: Path | None = None, checkpoint: Path | None = None) -> Path:
@@ -33,7 +31,7 @@ def run_job(job: Job, results: Path, cache: Path | None = None, checkpoint: Path
             if left.is_dir():
                 shutil.rmtree(left)
         path = _run(job, results, cache, kept)
-        checkpoints.clear(kept)
+        clear(kept)
     return path
 
 
@@ -99,22 +97,20 @@ def _what_is_seen(job: Job) -> tuple:
 def _see(given: _Loaded, job: Job, run: int, cache: Path) -> int:
     own = evaluate.of_run(job.settings.appended, run)
     train, _ = evaluate.draw_run(*given.sets, job.joint, run, job.settings.protocol)
-    images = evaluate.framed(train, given.model.image_size, job.settings.protocol).images
-    pairs = ImagePairs(given.model, images, own, own.pool)
-    kept = ReadoutCache(cache, given.model.device)
-    maps_of = ReadoutMaps(given.model, given.base, own.reading, kept, own.kept_precision)
-    views = list(_views(pairs))
-    with torch.no_grad():
-        for image, view in views:
-            maps_of([pairs], [given.base[:1]], [image], view)
+    framed = evaluate.framed(train, given.model.image_size, job.settings.protocol)
+    points, others = framed.points(job.joint), framed.others(job.joint)
+    stage = AppendedTokens(given.model, given.base, framed.images, points, own, others=others, cache=cache)
+    views = list(_views(stage))
+    for image, view in views:
+        stage.maps.kept(image, view)
     return len(views)
 
 
-def _views(pairs: ImagePairs) -> Iterable[tuple[int, int]]:
+def _views(stage: AppendedTokens) -> Iterable[tuple[int, int]]:
     """The images and views that the steps of a run see, each once."""
-    settings, seen = pairs.settings, {}
+    settings, seen = stage.settings, {}
     count = settings.images_per_step
     for step in range(settings.steps):
-        for image in randomness.image_order(settings.seed, len(pairs), step * count, count):
-            seen[image, pairs.view(step)] = None
+        for image in randomness.image_order(settings.seed, len(stage.views), step * count, count):
+            seen[image, stage.views.view(step)] = None
     return seen

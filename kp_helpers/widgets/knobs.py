@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from kp_helpers.config import AppendedStage, TestTime
-from kp_helpers.readout import timestep_of
+from kp_helpers.reading import timestep_of
 
 NEXT_STEP, NEXT_RUN, AT_ONCE = "from the next step", "from the next run", "at once"
 """When a knob that is turned during a run is heeded: what the tokens mean may not change on the way."""

@@ -15,8 +15,8 @@ from kp_helpers.data import DataError
 from kp_helpers.data.coco import read_coco
 from kp_helpers.data.labels import extent
 from kp_helpers.data.sample import Point
-from kp_helpers.files import replace_file
 from kp_helpers.metrics.lengths import box_area
+from kp_helpers.store import replace_file
 
 VISIBLE, HIDDEN, ABSENT = "visible", "hidden", "absent"
 CODES = {VISIBLE: 2, HIDDEN: 1, ABSENT: 0}

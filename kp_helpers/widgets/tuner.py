@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from kp_helpers.config import Profile
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.evaluate import Framed
-from kp_helpers.runs import Run
+from kp_helpers.stages import Run
 from kp_helpers.widgets import tuner_figure, tuner_pictures
 from kp_helpers.widgets.knobs import AT_ONCE, NEXT_RUN, NEXT_STEP
 from kp_helpers.widgets.still import Still

@@ -4,12 +4,11 @@ from dataclasses import dataclass
 
 import torch
 
-from kp_helpers import optimize
 from kp_helpers.diffusion import Diffusion
+from kp_helpers.embeddings import Appended
 from kp_helpers.evaluate import Framed
-from kp_helpers.readout import Appended
-from kp_helpers.readout_cache import ReadoutCache, digest
-from kp_helpers.runs import Run
+from kp_helpers.stages import AppendedTokens, ReadoutCache, Run
+from kp_helpers.store import digest
 from kp_helpers.widgets.knobs import values_of
 from kp_helpers.widgets.tuned_run import TunedRun
 from kp_helpers.widgets.watching import Sight, Watcher, hits
@@ -44,7 +43,7 @@ class Learner:
         self._watch_train = Watcher(diffusion, self.base, train.images[:SHOWN])
         self._watch_test = Watcher(diffusion, self.base, test.images)
         self._cache: tuple[object, ReadoutCache] | None = None
-        self._stage: tuple[TunedRun, Run] | None = None
+        self._at_hand: tuple[TunedRun, Run] | None = None
 
     @property
     def about(self) -> dict:
@@ -59,40 +58,40 @@ class Learner:
 
     def step(self, run: TunedRun) -> None:
         """One step with the run's settings as they are now, of which the run takes note."""
-        stage = self._stage_of(run)
-        run.note(next(iter(stage)), stage.state())
+        learning = self._run_of(run)
+        next(iter(learning))
+        run.state = learning.state()
 
     def look(self, run: TunedRun, quick: bool = False) -> Seen:
         """The maps, points and hits of a run's tokens as they are now, of which the run takes note.
 
         quick: points are read to a quarter of the map's pixel only, which is soon done.
         """
-        stage, settings = self._stage_of(run), run.test
+        learning, settings = self._run_of(run), run.test
         if quick:
             size = min(settings.read_size, 4 * settings.reading.map_size)
             settings = settings.replace(read_size=size)
-        appended = stage.finish(stage.context.detach().clone())
+        appended = learning.stage.result(learning.tokens.detach().clone())
         train, test = (watch.look(appended, settings) for watch in (self._watch_train, self._watch_test))
         hit, count, pictures = hits(self.test, test.points, self.joint)
         if run.step:
             run.note_hits(count, pictures)
-        return Seen(run, stage.step, appended, train, test, hit, count, pictures)
+        return Seen(run, learning.step, appended, train, test, hit, count, pictures)
 
-    def _stage_of(self, run: TunedRun) -> Run:
-        """The run's stage: the one at hand, or one that goes on from the run's state under new settings."""
-        if self._stage is None or self._stage[0] is not run or self._stage[1].settings != run.settings:
-            batch = optimize.appended_stages(
+    def _run_of(self, run: TunedRun) -> Run:
+        """The stage and Adam of a run: those at hand, or new ones that go on from its state."""
+        if self._at_hand is None or self._at_hand[0] is not run or self._at_hand[1].settings != run.settings:
+            stage = AppendedTokens(
                 self.diffusion,
                 self.base,
-                [self.train.images],
-                [self.train.points(self.joint)],
-                [run.settings],
-                states=[run.state],
+                self.train.images,
+                self.train.points(self.joint),
+                run.settings,
+                others=self.train.others(self.joint),
                 cache=self._cache_of(run.settings.reading),
-                others=[self.train.others(self.joint)],
             )
-            self._stage = run, batch.runs[0]
-        return self._stage[1]
+            self._at_hand = run, Run(stage, state=run.state)
+        return self._at_hand[1]
 
     def _cache_of(self, reading) -> ReadoutCache:
         """What the U-Net said of the training views; of one reading only, so that memory stays bounded."""

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from kp_helpers import embeddings, optimize
+from kp_helpers import embeddings, stages
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.results.run_folder import write_json
 from kp_helpers.widgets.knobs import values_of
@@ -26,7 +26,7 @@ def save_config(path: Path, run: TunedRun, diffusion: Diffusion, joint: str, com
 
 def save_embedding(path: Path, seen: Seen, diffusion: Diffusion, joint: str) -> Path:
     """Write the base and the appended tokens as notebook 03 does, with what was changed on the way."""
-    about = optimize.metadata(diffusion, seen.run.settings)
+    about = stages.metadata(diffusion, seen.run.settings)
     about |= {"joint": joint, "best": seen.appended.best, "step": seen.step, "changes": seen.run.changes}
     return embeddings.save(path, seen.appended.tensors(), about)
 

@@ -10,7 +10,7 @@ import torch
 from kp_helpers.config import Profile
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.evaluate import Framed
-from kp_helpers.runs import Run
+from kp_helpers.stages import Run
 from kp_helpers.widgets import tuner_saving
 from kp_helpers.widgets.knobs import NEXT_RUN, NEXT_STEP, knobs, reading_of, stage_of, values_of
 from kp_helpers.widgets.tuned_run import TunedRun, TunerError
@@ -25,7 +25,7 @@ class TunerSession:
     """Tuning the appended stage of one joint.
 
     diffusion, base (N, D), train, test, joint: as for `evaluate.learn`. settings: where the knobs start.
-    folder: where runs are kept. learned: a run that was made before with its records, which is shown first.
+    folder: where runs are kept. learned: a run that was made before, which is shown first.
     parameters: what the papermill command has besides the knobs, name -> value.
     on_change: called, from whatever thread, when there is something new to show.
     """
@@ -40,7 +40,7 @@ class TunerSession:
         settings: Profile,
         *,
         folder: str | Path,
-        learned: tuple[Run, list] | None = None,
+        learned: Run | None = None,
         parameters: Mapping[str, object] | None = None,
     ):
         self.settings, self.parameters = settings, {"joint": joint, **(parameters or {})}
@@ -49,7 +49,9 @@ class TunerSession:
         self.values = dict(self.start_values)
         self.folder = TunerFolder(folder, self.learner.about)
         found, damaged = self.folder.load()
-        given = {} if learned is None else {0: TunedRun.given(*learned, settings.test)}
+        given = {}
+        if learned is not None:
+            given[0] = TunedRun(0, learned.settings, settings.test, learned.state())
         self.history, self.current = given | found, given.get(0) or self._draft(self.values)
         known = [self.start_values, *map(self.learner.values_of, self.history.values())]
         self.knobs = knobs(len(base), len(diffusion.scheduler.alphas_cumprod), known)

@@ -5,12 +5,22 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from kp_helpers import attention, geometry, heatmaps, metrics, readout
+from kp_helpers import attention, geometry, heatmaps, metrics
 from kp_helpers.config import TestTime
 from kp_helpers.diffusion import Diffusion
+from kp_helpers.embeddings import Appended
 from kp_helpers.evaluate import Framed
-from kp_helpers.readout import Appended
-from kp_helpers.readout_cache import ReadoutView
+from kp_helpers.reading import (
+    combine,
+    joint_map,
+    noised_views,
+    queries,
+    read_appended,
+    read_keypoints,
+    timestep_of,
+    view_of_test,
+)
+from kp_helpers.stages.readout_cache import ReadoutView
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +32,7 @@ class Sight:
 
 
 class Watcher:
-    """`readout.read_appended` and `read_keypoints` for pictures (n, 3, H, W) in [0,1] that stay the same.
+    """`read_appended` and `read_keypoints` for pictures (n, 3, H, W) in [0,1] that stay the same.
 
     In read-out mode the U-Net sees the base (N, D) alone, so it sees each picture once for each test-time
     setting; in coupled mode, and with several looks at a view, it sees them all every time.
@@ -36,14 +46,15 @@ class Watcher:
     @torch.no_grad()
     def look(self, appended: Appended, settings: TestTime) -> Sight:
         """The maps and the points that a test with these settings finds."""
-        reading = settings.reading.replace(timestep=readout.timestep_of(self.diffusion, settings.reading))
-        settings = settings.replace(reading=reading)  # the same noise level is not asked for twice
+        level = timestep_of(self.diffusion, settings.reading)
+        # the same noise level by another name is not asked for twice
+        settings = settings.replace(reading=settings.reading.replace(timestep=level))
         if appended.mode == "coupled" or not settings.looks_once:
-            fine = readout.read_appended(self.diffusion, appended, self.images, settings)
+            fine = read_appended(self.diffusion, appended, self.images, settings)
         else:
             fine = self._read(appended, settings)
-        maps = F.interpolate(fine[:, None], size=(reading.map_size,) * 2, mode="nearest-exact")[:, 0]
-        return Sight(maps.cpu(), readout.read_keypoints(fine, settings).cpu())
+        maps = F.interpolate(fine[:, None], size=(settings.reading.map_size,) * 2, mode="nearest-exact")[:, 0]
+        return Sight(maps.cpu(), read_keypoints(fine, settings).cpu())
 
     def _read(self, appended: Appended, settings: TestTime) -> torch.Tensor:
         """Test-time maps (n, R, R), R = read_size, from what the U-Net said before."""
@@ -54,10 +65,10 @@ class Watcher:
         unet, own = self.diffusion.unet, slice(0, len(appended.tokens))
         given = {"size": settings.reading.map_size, "rivals": kept.rivals, "tokens": own}
         if appended.readout == "spatial":
-            joint = readout.joint_map(self.diffusion, appended, kept.queries, settings.reading)[:, None]
+            joint = joint_map(self.diffusion, appended, kept.queries, settings.reading)[:, None]
         else:
             found = attention.maps_from_queries(unet, kept.queries, appended.learned, **given)
-            joint = readout.combine(found, appended.readout, appended.best)[:, None]
+            joint = combine(found, appended.readout, appended.best)[:, None]
         fine = F.interpolate(joint, size=(settings.read_size,) * 2, mode="bilinear", align_corners=False)
         if settings.views == 1:
             return fine[:, 0]
@@ -68,16 +79,16 @@ class Watcher:
         """The views (n V, 2, 3), and queries and rivals under the base in all of them, asked one by one."""
         unet, size = self.diffusion.unet, settings.reading.map_size
         every = [(image, view) for image in range(len(self.images)) for view in range(settings.views)]
-        thetas = torch.cat([readout.view_of_test(settings, *one) for one in every])
-        queries, rivals = [], []
+        thetas = torch.cat([view_of_test(settings, *one) for one in every])
+        asked, rivals = [], []
         for which, theta in zip(every, thetas, strict=True):
             shown = geometry.warp(self.images[which[0]][None], theta[None])
-            latents = readout.noised_views(self.diffusion, shown, [which], settings)
-            queries.append(readout.queries(self.diffusion, latents, self.base, settings.reading))
-            rivals.append(attention.rival_sums(unet, queries[-1], self.base, size=size))
+            latents = noised_views(self.diffusion, shown, [which], settings)
+            asked.append(queries(self.diffusion, latents, self.base, settings.reading))
+            rivals.append(attention.rival_sums(unet, asked[-1], self.base, size=size))
         joined = [
             attention.Query(layer[0].layer, torch.cat([query.values for query in layer]))
-            for layer in zip(*queries, strict=True)
+            for layer in zip(*asked, strict=True)
         ]
         return thetas, ReadoutView(joined, [torch.cat(layer) for layer in zip(*rivals, strict=True)])
 

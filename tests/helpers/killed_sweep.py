@@ -16,7 +16,8 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from helpers.forked import forked
-from kp_helpers import checkpoints, config, diffusion, evaluate, optimize
+from kp_helpers import config, diffusion, evaluate, store
+from kp_helpers.stages import BaseTokens, Run, states
 
 SETTINGS = config.profile("smoke")
 BASE = SETTINGS.base.replace(tokens=12, candidates=8, keypoints=4)
@@ -26,7 +27,7 @@ VARIANTS = [evaluate.Variant("default"), evaluate.Variant("cauchy", {"target": "
 def main(model: str, data: str, folder: str) -> None:
     torch.set_num_threads(1)
     learn, root = partial(_learn, diffusion.load(model), Path(data)), Path(folder)
-    told = {"package": checkpoints.__file__, "undisturbed": forked(learn, root / "undisturbed")}
+    told = {"package": states.__file__, "undisturbed": forked(learn, root / "undisturbed")}
     told["killed"] = [forked(learn, root / "killed", killed_behind=number) for number in (5, 4)]
     told["killed"].append(forked(learn, root / "killed"))
     print(json.dumps(told))
@@ -34,20 +35,21 @@ def main(model: str, data: str, folder: str) -> None:
 
 def _learn(frozen, data: Path, kept: Path, killed_behind: int = 0) -> dict:
     """What is learned and found with a file after every step; killed behind so many files, 0 not at all."""
-    files, replace_file = count(1), checkpoints.replace_file
+    files, save = count(1), store.save
 
-    def write(*given) -> None:
-        replace_file(*given)
+    def save_and_count(*given) -> None:
+        save(*given)
         if next(files) == killed_behind:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    checkpoints.replace_file = write
-    checkpoints.Checkpoints = partial(checkpoints.Checkpoints, every=0)
+    store.save, states.EVERY = save_and_count, 0.0
     sets = tuple(evaluate.data_set(data, split, ("head",)) for split in ("train", "test"))
     samples = evaluate.draw_run(*sets, "head", 0, SETTINGS.protocol)
     train, test = (evaluate.framed(part, frozen.image_size, SETTINGS.protocol) for part in samples)
-    batch, _ = checkpoints.finish(kept, optimize.base_stages, frozen, [train.images], [BASE])
-    given = (frozen, batch.results[0])
+    run = Run(BaseTokens(frozen, train.images, BASE), kept)
+    for _ in run:
+        pass
+    given = (frozen, run.result)
     found = evaluate.sweep(*given, sets, "head", SETTINGS, VARIANTS, 0, checkpoint=kept)
     alone = evaluate.learn(*given, train, "head", SETTINGS.appended, 1, checkpoint=kept)
     found += evaluate.compare(frozen, alone, train, test, "head", SETTINGS, 1)

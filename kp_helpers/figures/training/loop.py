@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from tqdm.auto import tqdm
 
-from kp_helpers.files import replace_file
+from kp_helpers.store import replace_file
 
 _LOGGED = 50
 """Steps to a row of the log."""

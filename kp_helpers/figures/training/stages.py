@@ -30,7 +30,7 @@ from kp_helpers.figures.training import vae as vae_stage
 from kp_helpers.figures.training.batches import Shelf
 from kp_helpers.figures.training.grounding import Recorded
 from kp_helpers.figures.training.loop import LoopSettings, train
-from kp_helpers.files import replace_file
+from kp_helpers.store import replace_file
 
 PICTURES = 24_000
 SEEDS = {"vae": 1, "clip": 1, "judge": 2, "unet": 3}

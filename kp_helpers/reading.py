@@ -1,0 +1,306 @@
+"""From images to keypoints with a frozen context: which tokens to use, their maps at test time, their
+points.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+
+from kp_helpers import attention, geometry, heatmaps, keypoints, randomness
+from kp_helpers.config import Augmentation, BaseStage, Reading, TestTime
+from kp_helpers.diffusion import Diffusion
+from kp_helpers.embeddings import Appended
+
+IDENTITY = torch.tensor([[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])
+SELECTION_IMAGES = 100
+MapsOf = Callable[[torch.Tensor, Reading, bool], torch.Tensor]
+"""(noised latents (B, C, h, w), how they are read, whether they show mirror images) -> maps (B, T, S, S)."""
+PIXELS_AT_ONCE = 2**19
+"""Of the views that pass the model as one batch at test time: two of 512 x 512. It bounds memory."""
+
+
+def timestep_of(diffusion: Diffusion, reading: Reading) -> int:
+    """The noise level that the settings name, or the model's own."""
+    return diffusion.default_timestep if reading.timestep is None else reading.timestep
+
+
+def layers_of(diffusion: Diffusion, reading: Reading) -> tuple[str, ...]:
+    """Names of the layers that are read."""
+    return reading.layers or attention.readout_layers(diffusion.unet, reading.finest_layers)
+
+
+def maps(
+    diffusion: Diffusion,
+    latents: torch.Tensor,
+    context: torch.Tensor,
+    reading: Reading,
+    tokens: Sequence[int] | slice | torch.Tensor | None = None,
+) -> torch.Tensor:
+    """`attention.attention_maps` as the settings say: of noised latents, (B, T, S, S), S = map_size."""
+    asked = queries(diffusion, latents, context, reading)
+    return attention.maps_from_queries(diffusion.unet, asked, context, size=reading.map_size, tokens=tokens)
+
+
+def random_view(augmentation: Augmentation, seed: int, purpose: str, *keys: int) -> torch.Tensor:
+    """The random view (1, 2, 3) of one purpose, step and image."""
+    return geometry.random_affine(
+        randomness.generator(seed, purpose, *keys),
+        rotation=augmentation.rotation,
+        zoom_min=augmentation.zoom_min,
+        zoom_max=augmentation.zoom_max,
+        translation=augmentation.translation,
+    )
+
+
+def combine(maps: torch.Tensor, readout: str, best: int | None = None) -> torch.Tensor:
+    """One map from the maps of the appended tokens: (B, M, S, S) -> (B, S, S).
+
+    "sum" is a share of the softmax and so in [0,1] like the target; "mean" the same over M; "best" one
+    token's. "spatial" maps come as one that stands for all tokens (`attention.spatial_maps`).
+    """
+    if readout == "best":
+        return maps[:, best]
+    return maps.sum(dim=1) if readout == "sum" else maps.mean(dim=1)
+
+
+@torch.no_grad()
+def select_tokens(
+    diffusion: Diffusion, context: torch.Tensor, images: torch.Tensor, settings: BaseStage, k: int
+) -> torch.Tensor:
+    """The k tokens chosen most often over the first 100 images, (k,) indices into the N of context (N, D).
+
+    An image chooses as a step of the base stage does, on the plain view alone (StableKeypoints).
+    images: (n, 3, H, W) in [0,1].
+    """
+    timestep, chosen = timestep_of(diffusion, settings.reading), []
+    for i, image in enumerate(images[:SELECTION_IMAGES]):
+        noise = randomness.generator(settings.seed, "selection noise", i)
+        latents = diffusion.add_noise(diffusion.encode_image(image[None]), timestep, noise)
+        found = maps(diffusion, latents, context, settings.reading)[0]
+        candidates = keypoints.rank_gaussian(found, settings.candidates, settings.sigma_pixels)
+        chosen.append(keypoints.furthest_points(found, settings.keypoints, candidates))
+    return keypoints.most_chosen(torch.stack(chosen), k)
+
+
+def read_maps(
+    diffusion: Diffusion,
+    context: torch.Tensor,
+    images: torch.Tensor,
+    settings: TestTime,
+    tokens: Sequence[int] | torch.Tensor,
+) -> torch.Tensor:
+    """Test-time maps of some tokens of a context (N, D), (B, T, S, S) with S = settings.read_size.
+
+    images: (B, 3, H, W) in [0,1]. One view reads the plain image, several are averaged (StableKeypoints).
+    """
+    if settings.mirror:
+        raise ValueError("mirror is True, expected False: these tokens have none for the other side")
+    return over_views(
+        diffusion,
+        images,
+        settings,
+        lambda latents, reading, _: maps(diffusion, latents, context, reading, tokens),
+    )
+
+
+def read_appended(
+    diffusion: Diffusion, appended: Appended, images: torch.Tensor, settings: TestTime
+) -> torch.Tensor:
+    """Test-time maps of a joint, (B, S, S) with S = settings.read_size; images (B, 3, H, W) in [0,1]."""
+    return over_views(diffusion, images, settings, _joint_maps(diffusion, [appended]))[:, 0]
+
+
+def read_points(
+    diffusion: Diffusion, several: Sequence[Appended], images: torch.Tensor, settings: TestTime
+) -> torch.Tensor:
+    """The keypoints of several embeddings that share the U-Net's passes, (B, E, 2) as (x, y) in [0,1].
+
+    All of them must condition the U-Net alike, as those of one base do in read-out mode. images: (B, 3, H, W)
+    in [0,1].
+    """
+    return points_over_views(diffusion, images, settings, _joint_maps(diffusion, several))
+
+
+def appended_views(
+    diffusion: Diffusion, appended: Appended, images: torch.Tensor, settings: TestTime
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """What `read_appended` averages: of each image the joint's maps in its views (V, 1, S, S), each as its
+    view shows it, and the views (V, 2, 3).
+    """
+    return _views(diffusion, images, settings, _joint_maps(diffusion, [appended]))
+
+
+def _joint_maps(diffusion: Diffusion, several: Sequence[Appended]) -> MapsOf:
+    """The joint's map of each embedding, (B, E, S, S)."""
+    conditioning = several[0].conditioning
+    if not all(torch.equal(one.conditioning, conditioning) for one in several[1:]):
+        raise ValueError(
+            "these embeddings condition the U-Net differently, expected one base in read-out mode"
+        )
+
+    def joint_maps(latents: torch.Tensor, reading: Reading, mirrored: bool) -> torch.Tensor:
+        asked = queries(diffusion, latents, conditioning, reading)
+        sides = [one.mirrored if mirrored else one for one in several]
+        return torch.stack([joint_map(diffusion, one, asked, reading) for one in sides], dim=1)
+
+    return joint_maps
+
+
+def queries(
+    diffusion: Diffusion, latents: torch.Tensor, context: torch.Tensor, reading: Reading
+) -> list[attention.Query]:
+    """`attention.queries` as the settings say, of noised latents (B, C, h, w) under a context (N, D).
+
+    They are divided by the temperature, and so are all logits that they make.
+    """
+    found = attention.queries(
+        diffusion.unet,
+        latents,
+        timestep_of(diffusion, reading),
+        context,
+        layers=layers_of(diffusion, reading),
+        precision=reading.precision,
+    )
+    if reading.temperature == 1:  # nothing to copy
+        return found
+    return [replace(query, values=query.values / reading.temperature) for query in found]
+
+
+def joint_map(
+    diffusion: Diffusion, appended: Appended, asked: list[attention.Query], reading: Reading
+) -> torch.Tensor:
+    """The joint's map (B, S, S), S = map_size, from queries under `appended.conditioning`."""
+    if appended.readout == "spatial":
+        return attention.spatial_maps(diffusion.unet, asked, appended.tokens, size=reading.map_size)[:, 0]
+    first = len(appended.base)
+    last = first + len(appended.tokens)
+    tokens = [first + appended.best] if appended.readout == "best" else slice(first, last)
+    found = attention.maps_from_queries(
+        diffusion.unet, asked, appended.context, size=reading.map_size, tokens=tokens
+    )
+    return combine(found, appended.readout, 0)  # of "best" the one token that was asked for
+
+
+def read_keypoints(maps: torch.Tensor, settings: TestTime) -> torch.Tensor:
+    """Points (..., 2) of test-time maps (..., S, S): the maximum, or the average round it, (x, y) in
+    [0,1].
+    """
+    if settings.window > 0:
+        return keypoints.windowed_average(maps, settings.window)
+    return keypoints.argmax_keypoints(maps)
+
+
+def over_views(
+    diffusion: Diffusion, images: torch.Tensor, settings: TestTime, maps_of: MapsOf
+) -> torch.Tensor:
+    """`maps_of` for every view of every image, averaged over views, (B, T, S, S) with S = read_size.
+
+    A view's maps are the mean over its looks (`_looked`).
+    """
+    return torch.stack(list(_averaged(diffusion, images, settings, maps_of)))
+
+
+def points_over_views(
+    diffusion: Diffusion, images: torch.Tensor, settings: TestTime, maps_of: MapsOf
+) -> torch.Tensor:
+    """The keypoints of `over_views`, (B, T, 2) as (x, y) in [0,1]; memory holds the maps of one image."""
+    each = _averaged(diffusion, images, settings, maps_of)
+    return torch.stack([read_keypoints(maps, settings) for maps in each])
+
+
+def _averaged(
+    diffusion: Diffusion, images: torch.Tensor, settings: TestTime, maps_of: MapsOf
+) -> Iterator[torch.Tensor]:
+    """Of each image in turn its maps averaged over views, (T, S, S)."""
+    for own, thetas in _views(diffusion, images, settings, maps_of):
+        yield heatmaps.average_views(own, thetas.to(own))
+
+
+@torch.no_grad()
+def _views(
+    diffusion: Diffusion, images: torch.Tensor, settings: TestTime, maps_of: MapsOf
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Of each image in turn the maps of every view, (V, T, S, S), and the views."""
+    every = [(image, view) for image in range(len(images)) for view in range(settings.views)]
+    thetas = torch.cat([view_of_test(settings, *one) for one in every])
+    at_once = _at_once(images)
+    coarse = []
+    for first in range(0, len(every), at_once):
+        part = slice(first, first + at_once)
+        shown = geometry.warp(images[[image for image, _ in every[part]]], thetas[part])
+        coarse.append(_looked(diffusion, shown, every[part], settings, maps_of))
+    size = (settings.read_size, settings.read_size)
+    for own, theta in zip(torch.cat(coarse).split(settings.views), thetas.split(settings.views), strict=True):
+        yield F.interpolate(own, size=size, mode="bilinear", align_corners=False), theta
+
+
+def view_of_test(settings: TestTime, image: int, view: int) -> torch.Tensor:
+    """The view (1, 2, 3) of an image at test time; the only one is the plain image."""
+    if settings.views == 1:
+        return IDENTITY
+    return random_view(settings.augmentation, settings.seed, "test view", view, image)
+
+
+def noised_views(
+    diffusion: Diffusion, shown: torch.Tensor, which: Sequence[tuple[int, int]], settings: TestTime
+) -> torch.Tensor:
+    """Noised latents of some views at once; `which` (image, view) each of them is says what its noise is."""
+    return _noised(diffusion, diffusion.encode_image(shown), which, settings.seed, settings.reading)
+
+
+def _at_once(images: torch.Tensor) -> int:
+    """How many of such images (B, 3, H, W) pass the model as one batch."""
+    return max(1, PIXELS_AT_ONCE // images[0, 0].numel())
+
+
+def _looked(
+    diffusion: Diffusion,
+    shown: torch.Tensor,
+    which: Sequence[tuple[int, int]],
+    settings: TestTime,
+    maps_of: MapsOf,
+) -> torch.Tensor:
+    """The mean of the maps of some views over their looks, (B, T, S, S).
+
+    A look is a noise draw at a noise level of the view or, with settings.mirror, of its mirror image, whose
+    maps are mirrored back. shown: the views, (B, 3, H, W); which: (image, view) that each of them is.
+    """
+    found = list(_levels(diffusion, shown, which, settings, maps_of, mirrored=False))
+    if settings.mirror:
+        mirrored = _levels(diffusion, shown.flip(-1), which, settings, maps_of, mirrored=True)
+        found += [maps.flip(-1) for maps in mirrored]
+    return torch.stack(found).mean(dim=0)
+
+
+def _levels(
+    diffusion: Diffusion,
+    shown: torch.Tensor,
+    which: Sequence[tuple[int, int]],
+    settings: TestTime,
+    maps_of: MapsOf,
+    mirrored: bool,
+) -> Iterator[torch.Tensor]:
+    """The maps of some views at each noise level, (B, T, S, S), the mean over their noise draws."""
+    drawn = [(*one, *((draw,) if draw else ())) for one in which for draw in range(settings.draws)]
+    latents = diffusion.encode_image(shown).repeat_interleave(settings.draws, dim=0)
+    parts = [slice(first, first + _at_once(shown)) for first in range(0, len(drawn), _at_once(shown))]
+    for timestep in settings.timesteps or (settings.reading.timestep,):
+        reading, maps = settings.reading.replace(timestep=timestep), []
+        for part in parts:
+            noised_part = _noised(diffusion, latents[part], drawn[part], settings.seed, reading)
+            maps.append(maps_of(noised_part, reading, mirrored))
+        yield torch.cat(maps).unflatten(0, (-1, settings.draws)).mean(dim=1)
+
+
+def _noised(
+    diffusion: Diffusion, latents: torch.Tensor, which: Sequence[tuple[int, ...]], seed: int, reading: Reading
+) -> torch.Tensor:
+    """Latents (B, C, h, w) with the noise of the (image, view) that each is, or from draw 1 (image, view,
+    draw).
+    """
+    keys = [(view, image, *draw) for image, view, *draw in which]
+    generators = [randomness.generator(seed, "test noise", *own) for own in keys]
+    noise = [torch.randn(latents[:1].shape, generator=own) for own in generators]
+    return diffusion.add_noise(latents, timestep_of(diffusion, reading), noise=torch.cat(noise))

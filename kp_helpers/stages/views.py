@@ -1,0 +1,52 @@
+"""What a stage is shown: every training image as it is and as a random view of it, encoded and noised."""
+
+import torch
+
+from kp_helpers import geometry, randomness
+from kp_helpers.config import AppendedStage, BaseStage
+from kp_helpers.diffusion import Diffusion
+from kp_helpers.reading import random_view, timestep_of
+
+
+class TrainingViews:
+    """The plain and the transformed view of a run's training images as noised latents.
+
+    A plain image is encoded once. pool: how many transformed views of an image there are, each with its own
+    noise and encoded once; 0 draws a new one in every step.
+    """
+
+    def __init__(
+        self, diffusion: Diffusion, images: torch.Tensor, settings: BaseStage | AppendedStage, pool: int
+    ):
+        self.diffusion, self.images, self.settings, self.pool = diffusion, images, settings, pool
+        self.timestep = timestep_of(diffusion, settings.reading)
+        self._encoded: dict[tuple[int, ...], torch.Tensor] = {}
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def view(self, step: int) -> int:
+        """The number of the view that a step sees."""
+        return step % self.pool if self.pool else step
+
+    def theta(self, image: int, view: int) -> torch.Tensor:
+        """The affine view (1, 2, 3)."""
+        return random_view(self.settings.augmentation, self.settings.seed, "view", view, image)
+
+    def noise_keys(self, image: int, view: int) -> tuple:
+        """What the noise of both views follows from, the arguments of `randomness.generator`."""
+        return self.settings.seed, "noise", view, image
+
+    def latents(self, image: int, view: int) -> torch.Tensor:
+        """Noised latents (2, C, h, w), plain then transformed."""
+        picture = self.images[image][None]
+        if (image,) not in self._encoded:
+            self._encoded[image,] = self.diffusion.encode_image(picture)
+        moved = self._encoded.get((image, view))
+        if moved is None:
+            moved = self.diffusion.encode_image(geometry.warp(picture, self.theta(image, view)))
+        if self.pool:
+            self._encoded[image, view] = moved
+        both = torch.cat([self._encoded[image,], moved])
+        noise = randomness.generator(*self.noise_keys(image, view))
+        return self.diffusion.add_noise(both, self.timestep, noise)
