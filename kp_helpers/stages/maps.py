@@ -28,8 +28,8 @@ class CoupledMaps:
     def __call__(self, tokens: torch.Tensor, image: int, view: int) -> torch.Tensor:
         settings, diffusion = self.views.settings.reading, self.views.diffusion
         context = tokens if self.base is None else embeddings.append(self.base, tokens)
-        latents = self.views.latents(image, view)
-        queries = reading.queries(diffusion, latents, _for_both(context), settings)
+        context = _for_both(context)
+        queries = reading.queries(diffusion, self.views.latents(image, view), context, settings)
         if groups := _groups(self.views, tokens, self.base):
             learned = _for_both(tokens)
             return attention.spatial_maps(
@@ -37,7 +37,7 @@ class CoupledMaps:
             )
         learned = slice(-len(tokens), None)
         return attention.maps_from_queries(
-            diffusion.unet, queries, _for_both(context), size=settings.map_size, tokens=learned
+            diffusion.unet, queries, context, size=settings.map_size, tokens=learned
         )
 
 
