@@ -39,15 +39,15 @@ reproduce: $(STAMP)  ## the main job: world, notebooks, results/index.html
 		mkdir -p results && $(BIN)/python -m kp_helpers.results index results && exit $$status
 
 sweep: $(STAMP)  ## the jobs of sweeps.yaml on this machine, then what is missing, failed or done
-	@$(BIN)/python -m kp_helpers.sweeps plan $(SWEEP) >/dev/null
+	@$(BIN)/python -m kp_helpers.notebook.sweeps plan $(SWEEP) >/dev/null
 	@status=0; $(SNAKEMAKE) sweep $(SWEEP_CONFIG) || status=$$?; \
-		$(BIN)/python -m kp_helpers.sweeps summary $(SWEEP) && exit $$status
+		$(BIN)/python -m kp_helpers.notebook.sweeps summary $(SWEEP) && exit $$status
 
 sweep-slurm: $(STAMP)  ## the same as Slurm jobs; installs the extra `cluster`
 	$(BIN)/python -m pip install --quiet -c requirements.lock -e ".[dev,cluster]"
-	@$(BIN)/python -m kp_helpers.sweeps plan $(SWEEP) >/dev/null
+	@$(BIN)/python -m kp_helpers.notebook.sweeps plan $(SWEEP) >/dev/null
 	@status=0; $(BIN)/snakemake --profile profiles/slurm sweep $(SWEEP_CONFIG) || status=$$?; \
-		$(BIN)/python -m kp_helpers.sweeps summary $(SWEEP) && exit $$status
+		$(BIN)/python -m kp_helpers.notebook.sweeps summary $(SWEEP) && exit $$status
 
 test: $(STAMP)  ## the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(CORES) --dist loadfile

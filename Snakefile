@@ -8,7 +8,7 @@ import sys
 from functools import cache
 
 from kp_helpers.config import ConfigError
-from kp_helpers.sweeps import plan
+from kp_helpers.notebook.sweeps import plan
 
 WORLDS = {  # profile -> (folder, sequences, frames a sequence) of the exported figures world
     "smoke": ("build/figures-smoke", 15, 6),
@@ -188,7 +188,7 @@ rule views:
     resources:
         mem_mb=8000,
     shell:
-        "{sys.executable} -m kp_helpers.sweeps --file {SWEEPS:q} cache {wildcards.sweep} {wildcards.joint}"
+        "{sys.executable} -m kp_helpers.notebook.sweeps --file {SWEEPS:q} cache {wildcards.sweep} {wildcards.joint}"
         " {wildcards.seed} {output} --cache build/cache"
 
 
@@ -204,5 +204,5 @@ rule job:
     resources:
         mem_mb=8000,
     shell:
-        "{sys.executable} -m kp_helpers.sweeps --file {SWEEPS:q} job {wildcards.sweep} {wildcards.joint}"
+        "{sys.executable} -m kp_helpers.notebook.sweeps --file {SWEEPS:q} job {wildcards.sweep} {wildcards.joint}"
         " {wildcards.seed} {wildcards.setting} --cache build/cache --checkpoint build/checkpoints"

@@ -2,7 +2,7 @@
 
 OUT_DIR is the run's folder, `results/<NN_name>/<run>`. The notebook gets a hidden folder beside it as its
 `results` and saves there; only when every cell was run and the run's `metrics.json` is there does the folder
-move to OUT_DIR, with the executed notebook as a page; its `config.json` then also holds the command and the
+move to OUT_DIR, with the executed notebook; its `config.json` then also holds the command and the
 minutes that it took. Whatever fails leaves OUT_DIR as it was.
 """
 
@@ -18,7 +18,8 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from kp_helpers.notebook_parameters import ReproduceError, checked_parameters
+from kp_helpers.notebook.parameters import ReproduceError, checked_parameters
+from kp_helpers.notebook.stop_signals import Terminated, noted_signals, stopped_by
 from kp_helpers.results.provenance import add_facts, command_line
 from kp_helpers.results.run_folder import (
     ResultsError,
@@ -27,7 +28,6 @@ from kp_helpers.results.run_folder import (
     project_path,
     write_file,
 )
-from kp_helpers.stop_signals import Terminated, noted_signals, stopped_by
 from kp_helpers.store import HeldError, held
 
 PRODUCT = "metrics.json"
@@ -181,16 +181,13 @@ def _is_injected(cell) -> bool:
 
 
 def _keep_notebook(executed: Path, made: Path, staging: str, final: str) -> None:
-    """The executed notebook and its page join the run, and name the folder where the run will be.
+    """The executed notebook joins the run, and names the folder where the run will be.
 
-    Paths inside the checkout are written from there, so that a page says nothing of the machine it ran on.
+    Paths inside the checkout are written from there, so that it says nothing of the machine it ran on.
     """
-    from kp_helpers.results.notebook_page import notebook_page
-
     text = executed.read_text(encoding="utf-8").replace(staging, final)
     text = text.replace(f"{project_path('.')}{os.sep}", "")
     write_file(made / "notebook.ipynb", text)
-    write_file(made / "notebook.html", notebook_page(text))
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 import torch
 
-from kp_helpers import config, display
+from kp_helpers import config
+from kp_helpers.notebook import display
 from kp_helpers.results import Metric
 from kp_helpers.stages import StepRecord
 

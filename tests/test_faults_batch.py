@@ -2,8 +2,8 @@
 
 from helpers import tiny_sweep
 
-from kp_helpers.sweeps import plan
-from kp_helpers.sweeps.__main__ import main
+from kp_helpers.notebook.sweeps import plan
+from kp_helpers.notebook.sweeps.__main__ import main
 
 
 def test_64_one_of_several_jobs_fails_and_the_next_start_does_only_that_one(

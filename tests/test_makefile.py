@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kp_helpers.notebook_parameters import checked_parameters
+from kp_helpers.notebook.parameters import checked_parameters
 
 ROOT = Path(__file__).parents[1]
 KEPT = {

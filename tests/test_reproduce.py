@@ -17,12 +17,12 @@ def contents(folder: Path) -> dict:
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_run_gives_its_product_and_its_page(tmp_path):
+def test_a_run_gives_its_product_and_its_notebook(tmp_path):
     given = {"seed": "7", "rate": "1e-3", "fast": "true", "label": 'x"; 1/0'}
     product = run_notebook(NOTEBOOKS / "happy.ipynb", tmp_path / "happy" / "quick", given)
     assert product == tmp_path / "happy" / "quick" / "metrics.json"
     assert json.loads(product.read_text()) == {"seed": 7, "rate": 0.001, "fast": True, "label": 'x"; 1/0'}
-    page = (product.parent / "notebook.html").read_text()
+    page = (product.parent / "notebook.ipynb").read_text()
     assert f"seed 7, saved under {tmp_path}" in page
     assert sorted(path.name for path in product.parent.parent.iterdir()) == ["quick"]
     with pytest.raises(ReproduceError, match="quick exists: choose another run, or give --overwrite"):
@@ -37,10 +37,10 @@ def test_a_run_keeps_the_command_and_the_minutes(tmp_path):
     assert 0 <= config["minutes"] < 10
 
 
-def test_a_page_says_nothing_of_the_machine(tmp_path, monkeypatch):
+def test_a_notebook_says_nothing_of_the_machine(tmp_path, monkeypatch):
     monkeypatch.setattr("kp_helpers.reproduce.project_path", lambda path: tmp_path / path)
     product = run_notebook(NOTEBOOKS / "happy.ipynb", tmp_path / "results" / "happy" / "quick")
-    page = (product.parent / "notebook.html").read_text()
+    page = (product.parent / "notebook.ipynb").read_text()
     assert "saved under results" in page and str(tmp_path) not in page
 
 

@@ -19,7 +19,7 @@ def test_what_a_run_says_of_itself(tmp_path):
         "readout",
         "8 runs of 10 pictures",
     )
-    assert (run.minutes, run.machine, run.has_page) == ("12.3", "2 x Some Processor", False)
+    assert (run.minutes, run.machine) == ("12.3", "2 x Some Processor")
     assert (run.metrics[0]["interval_low"], run.metrics[0]["interval_high"]) == (10.0, 50.0)
 
 

@@ -45,8 +45,7 @@ def fill(root):
     save(root, TARGET, "quick", verdicts=rows, figures=["hits"], metrics=[hit("x", 1.0)])
     save(root, TARGET, "old", verdicts=[verdict(CAUCHY[0], OPEN)])
     lucky = verdict("after one step a run can hit every picture by chance", HOLDS)
-    path = save(root, WEIGHTS, "real", verdicts=[lucky, verdict(f"stray {SCRIPT}", OPEN)], kind="3DPW")
-    (path / "notebook.html").write_text("<p>")
+    save(root, WEIGHTS, "real", verdicts=[lucky, verdict(f"stray {SCRIPT}", OPEN)], kind="3DPW")
     paper = {"paper": 26.25, "paper_sd": 18.06, "source": "paper's, on 3DPW, 5 training images"}
     rows = [hit(NAME, 31.25, **paper), Metric(name=f"no one seen {SCRIPT}", value=None, n=0)]
     facts = {"machine": MACHINE, "minutes": 3.0, "command": f"python -m x {SCRIPT}"}
@@ -106,7 +105,6 @@ def test_a_claim_shows_what_was_saved(text):
     assert "other runs" in cauchy and f"{TARGET}/old" in cauchy
     lucky = card(text, "lucky-step")
     assert "on figures" not in lucky and "Measured on 3DPW with the model sd15" in lucky
-    assert 'href="07_ablation_loss_weights_and_steps/real/notebook.html"' in lucky
     assert "not measured" in card(text, "twenty") and "<img" not in card(text, "twenty")
 
 
@@ -140,6 +138,13 @@ def test_the_summary_has_all_numbers(folder):
     ]
     assert (rows[1]["interval_low"], rows[1]["value"], rows[2]["value"]) == ("10.0", "31.25", "")
     assert rows[1]["paper"] == "26.25"
+
+
+def test_each_run_has_a_text_of_its_own(folder):
+    text = (folder / PROTOCOL / "quick" / "README.md").read_text()
+    assert text.startswith(f"# {PROTOCOL}/quick\n") and "![points](figures/points.png)" in text
+    assert f"| {NAME} |  | 80 | 31.25 % | 12 | 10 to 50 | 26.25 % (SD 18.06) | paper's, on 3DPW" in text
+    assert "<script" not in text and "&lt;script" in text
 
 
 def test_equal_runs_give_equal_files(folder, tmp_path):

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from kp_helpers.stop_signals import STOPPING, Terminated, noted_signals, stopped_by
+from kp_helpers.notebook.stop_signals import STOPPING, Terminated, noted_signals, stopped_by
 
 
 def handlers() -> list:
@@ -55,7 +55,7 @@ def test_other_threads_note_nothing():
 
 @pytest.mark.parametrize(("name", "status"), [("SIGINT", 130), ("SIGTERM", 143)])
 def test_a_script_ends_as_the_signal_would_have_ended_it(name, status):
-    script = "import signal\nfrom kp_helpers.stop_signals import stopped_by\n"
+    script = "import signal\nfrom kp_helpers.notebook.stop_signals import stopped_by\n"
     script += f"raise stopped_by(signal.{name}, 'stopped behind step 3')"
     done = subprocess.run(["bash", "-c", f'{sys.executable} -c "{script}"; exit $?'], capture_output=True)
     assert done.returncode == status

@@ -9,10 +9,10 @@ import yaml
 from helpers import tiny_sweep
 
 from kp_helpers import config, evaluate
+from kp_helpers.notebook.sweeps import plan, summary
+from kp_helpers.notebook.sweeps.__main__ import main
+from kp_helpers.notebook.sweeps.work import build_cache, run_job
 from kp_helpers.store import HeldError, held
-from kp_helpers.sweeps import plan, summary
-from kp_helpers.sweeps.__main__ import main
-from kp_helpers.sweeps.work import build_cache, run_job
 
 GOOD = {"joints": ["left_foot", "head"], "seeds": [0, 3], "settings": {"a": {}, "b": {}}}
 

@@ -13,7 +13,7 @@ import psutil
 import pytest
 from helpers import tiny_sweep
 
-from kp_helpers.sweeps import plan
+from kp_helpers.notebook.sweeps import plan
 
 SCRIPT = tiny_sweep.ROOT / "tests" / "helpers" / "stand_in_cluster.py"
 
@@ -148,5 +148,5 @@ def test_make_sweep_says_what_is_wrong_in_one_sentence(tmp_path):
             capture_output=True,
             text=True,
         )
-        assert done.returncode == 0 and "kp_helpers.sweeps plan targets" in done.stdout, done.stderr
-        assert "sweep=targets" in done.stdout and "kp_helpers.sweeps summary targets" in done.stdout
+        assert done.returncode == 0 and "kp_helpers.notebook.sweeps plan targets" in done.stdout, done.stderr
+        assert "sweep=targets" in done.stdout and "kp_helpers.notebook.sweeps summary targets" in done.stdout

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
-from kp_helpers import attention, display, randomness
+from kp_helpers import attention, randomness
+from kp_helpers.notebook import display
 from kp_helpers.widgets import AttentionExplorer, AttentionProbe, ProbeError
 from kp_helpers.widgets.explorer import SIDE, overlaid
 

@@ -97,10 +97,6 @@ class Run:
         cores = f"{found['cores']} x {found['processor']}" if found.get("processor") else ""
         return ", ".join(filter(None, [cores, found.get("gpu", "")]))
 
-    @property
-    def has_page(self) -> bool:
-        return (self.place / "notebook.html").is_file()
-
     def rank(self) -> tuple:
         """Sorts the runs of a notebook, the best evidence first: real data, more cases, the paper's mode."""
         cases = sum(row["n"] for row in self.metrics)

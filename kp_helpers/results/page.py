@@ -1,38 +1,24 @@
-"""All runs of a results folder as one table, `summary.csv`, and one page, `index.html`."""
+"""All runs of a results folder: `summary.csv`, one page `index.html`, and each run's `README.md`."""
 
 import csv
 import io
-from html import escape
+from itertools import groupby
 from pathlib import Path
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from kp_helpers.results import tables
 from kp_helpers.results.answers import answer
 from kp_helpers.results.claims import CLAIMS, PROTOCOL
-from kp_helpers.results.claims_page import claims_part
 from kp_helpers.results.gathered import Run, read_runs
 from kp_helpers.results.known import KNOWN, beside
-from kp_helpers.results.markup import picture, table
 from kp_helpers.results.modes import both_modes
 from kp_helpers.results.run_folder import write_file
-from kp_helpers.results.runs_page import run_part
-from kp_helpers.results.style import STYLE
-from kp_helpers.results.tables import data_name, ground, hits, times
+from kp_helpers.results.texts import run_text
 
 COLUMNS = (
-    "notebook",
-    "run",
-    "data",
-    "name",
-    "threshold",
-    "normaliser",
-    "n",
-    "value",
-    "unit",
-    "sd",
-    "interval_low",
-    "interval_high",
-    "paper",
-    "paper_sd",
-    "source",
+    *("notebook", "run", "data", "name", "threshold", "normaliser", "n", "value", "unit", "sd"),
+    *("interval_low", "interval_high", "paper", "paper_sd", "source"),
 )
 _PICTURES = (  # notebook, figure, what it shows
     ("00_figures_world", "world", "pictures, joints and captions"),
@@ -42,16 +28,21 @@ _PICTURES = (  # notebook, figure, what it shows
     ("03_appended_embedding", "maps", "maps of the left foot before and after the appended embedding"),
     (PROTOCOL, "points", "where each method sees the left foot"),
 )
+_REACH = 60
+"""Percent points that a drawn interval shows to either side of zero."""
 
 
 def index(folder: Path) -> list[str]:
-    """Write `summary.csv` and `index.html` into a results folder; return a sentence for every damaged run.
+    """Write `summary.csv`, `index.html` and each run's `README.md` into a results folder; return a sentence for
+    every damaged run.
 
     A damaged run is shown as such and leaves the others as they are. Equal runs give equal files.
     """
     runs, damaged = read_runs(folder)
     write_file(folder / "summary.csv", _summary(runs))
     write_file(folder / "index.html", _page(runs, damaged))
+    for run in runs:
+        write_file(run.place / "README.md", run_text(run))
     return damaged
 
 
@@ -68,48 +59,50 @@ def _summary(runs: list[Run]) -> str:
 def _page(runs: list[Run], damaged: list[str]) -> str:
     answers = [answer(claim, runs) for claim in CLAIMS]
     known = [beside(number, runs) for number in KNOWN]
-    body = "".join(f'<p class="damaged">{escape(line)}</p>\n' for line in damaged)
-    body += claims_part(answers, known) + _pictures(runs) + _tables(runs) + _runs(runs)
     return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>keypoint-kit: results</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
-        "<h1>keypoint-kit: results</h1>\n<p>What holds of in-context keypoints, claim by claim. Every number "
-        'comes from a run\'s own folder; <a href="summary.csv">summary.csv</a> holds all of them. The paper '
-        "used 3DPW; beside its numbers, those of the figures world compare behaviour, not performance.</p>\n"
-        '<nav><a href="#claims">claims</a> <a href="#numbers">the paper\'s numbers</a> '
-        '<a href="#pictures">pictures</a> <a href="#tables">tables</a> <a href="#runs">runs</a></nav>\n'
-        f"{body}</body>\n</html>\n"
+        _templates()
+        .get_template("index.html.j2")
+        .render(
+            runs=runs,
+            damaged=damaged,
+            answers=answers,
+            groups=[(name, list(group)) for name, group in groupby(answers, lambda one: one.claim.group)],
+            grounds=_grounds(answers),
+            known=tables.numbers(known),
+            known_on=", ".join(_grounds(known)) or "nothing yet",
+            pictures=_pictures(runs),
+            protocols=[run for run in runs if run.notebook == PROTOCOL],
+            modes=both_modes(runs),
+            times=tables.times(runs),
+        )
     )
 
 
-def _best(runs: list[Run], notebook: str) -> Run | None:
-    return min((run for run in runs if run.notebook == notebook), key=Run.rank, default=None)
+def _templates() -> Environment:
+    """Whatever comes from a run is escaped in what they make."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        undefined=StrictUndefined,
+    )
+    for shown in (tables.amount, tables.ground, tables.places, tables.data_name, tables.hits, tables.metrics):
+        environment.globals[shown.__name__] = shown
+    environment.globals["cut"] = lambda value: max(-_REACH, min(_REACH, value))
+    return environment
 
 
-def _pictures(runs: list[Run]) -> str:
-    shown = ""
+def _grounds(measured: list) -> list[str]:
+    """The data that answers or known numbers were measured on."""
+    return sorted({tables.data_name(one.run.data) for one in measured if one.run})
+
+
+def _pictures(runs: list[Run]) -> list[tuple[str, str]]:
+    """Addresses and captions of the pictures of the best run of each notebook."""
+    shown = []
     for notebook, figure, words in _PICTURES:
-        run = _best(runs, notebook)
+        run = min((run for run in runs if run.notebook == notebook), key=Run.rank, default=None)
         if run and f"{figure}.png" in run.pictures:
-            shown += picture(f"{run.folder}/figures/{figure}.png", f"{words}, in {data_name(run.data)}")
-    return f'<section id="pictures">\n<h2>Pictures</h2>\n<div class="pictures">\n{shown}</div>\n</section>\n'
-
-
-def _tables(runs: list[Run]) -> str:
-    """The protocol's hits, of each run, both modes of attention, and what every run took."""
-    hit = "".join(
-        f"<h3>Hits in percent, {escape(run.folder)}</h3>\n<p>Measured on {escape(ground(run))}: mean ± SD "
-        f"over runs, and the 95 % interval over runs and sequences.</p>\n{table(hits(run))}"
-        for run in runs
-        if run.notebook == PROTOCOL
-    )
-    modes = both_modes(runs)
-    beside = f"<h3>Both modes of attention, hits with equal settings</h3>\n{table(modes)}" if modes.rows else ""
-    took = f"<h3>Commands and times</h3>\n{table(times(runs))}"
-    return f'<section id="tables">\n<h2>Tables</h2>\n{hit}{beside}{took}</section>\n'
-
-
-def _runs(runs: list[Run]) -> str:
-    parts = "".join(map(run_part, runs)) or "<p>No run yet: <code>make reproduce</code> makes them.</p>\n"
-    return f'<section id="runs">\n<h2>Runs</h2>\n{parts}</section>\n'
+            caption = f"{words}, in {tables.data_name(run.data)}"
+            shown.append((f"{run.folder}/figures/{figure}.png", caption))
+    return shown

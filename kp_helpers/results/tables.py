@@ -57,6 +57,34 @@ def hits(run: Run) -> Table:
     return Table(head, tuple(rows))
 
 
+def metrics(run: Run) -> Table:
+    """All rows of a run's `metrics.json`."""
+    rows = tuple(_metric(row) for row in run.metrics)
+    return Table(("what", "threshold", "n", "value", "SD", "95 % interval", "paper", "source"), rows)
+
+
+def _metric(row: dict) -> tuple[str, ...]:
+    unit, low, high = str(row["unit"]), row["interval_low"], row["interval_high"]
+    normaliser = f" of {row['normaliser']}" if row["normaliser"] else ""
+    paper = _number(row["paper"], unit)
+    if row["paper_sd"] is not None:
+        paper += f" (SD {_number(row['paper_sd'])})"
+    return (
+        str(row["name"]),
+        str(row["threshold"]) + normaliser,
+        str(row["n"]),
+        "no cases" if row["value"] is None else _number(row["value"], unit),
+        _number(row["sd"]),
+        "" if low is None else f"{_number(low)} to {_number(high)}",
+        paper,
+        str(row["source"]),
+    )
+
+
+def _number(value: float | None, unit: str = "") -> str:
+    return "" if value is None else f"{value:.4g}{' ' + unit if unit else ''}"
+
+
 def spread(row: dict | None) -> str:
     """Mean ± SD over runs [95 % interval], in the row's unit; empty without a row."""
     if row is None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
 from kp_helpers.results.answers import VERDICTS, answer
 from kp_helpers.results.claims import CLAIMS, PROTOCOL
@@ -11,7 +12,17 @@ from kp_helpers.results.known import KNOWN, beside
 from kp_helpers.results.modes import both_modes
 from kp_helpers.results.run_folder import ResultsError, write_file
 from kp_helpers.results.silences import deviations
-from kp_helpers.results.tables import Table, decided, ground, hits, numbers, times, verdicts
+from kp_helpers.results.tables import (
+    Table,
+    amount,
+    decided,
+    ground,
+    hits,
+    metrics,
+    numbers,
+    times,
+    verdicts,
+)
 
 COMMAND = "python -m kp_helpers.results readme"
 REFERENCE = "reference"
@@ -50,6 +61,20 @@ def markdown(table: Table) -> str:
     """A table in Markdown, whose cells can hold no markup and no bar."""
     lines = [table.head, ("---",) * len(table.head), *table.rows]
     return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
+
+
+def run_text(run: Run) -> str:
+    """The `README.md` of one run, which GitHub shows: command, verdicts, numbers and pictures."""
+    judged = tuple((row.claim, row.verdict, amount(row)) for row in run.verdicts)
+    parts = [
+        f"# {_cell(run.folder)}",
+        f"Measured on **{_cell(ground(run))}**. Settings, versions and hashes: [config.json](config.json).",
+        markdown(times([run])),
+        markdown(Table(("claim", "verdict", "numbers"), judged)) if judged else "",
+        markdown(metrics(run)),
+        *(f"![{name[:-4].replace('_', ' ')}](figures/{quote(name)})" for name in run.pictures),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _cell(text: str) -> str:

@@ -13,11 +13,11 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from kp_helpers import display
 from kp_helpers.data import DataError
 from kp_helpers.data.images import read_image
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.geometry import frame_square
+from kp_helpers.notebook import display
 from kp_helpers.results import project_path
 from kp_helpers.widgets.probe import AttentionProbe, Word
 from kp_helpers.widgets.still import Still, lines

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
-from kp_helpers import display
 from kp_helpers.data import DataError
 from kp_helpers.data.images import read_image
+from kp_helpers.notebook import display
 from kp_helpers.widgets.label_file import ABSENT, HIDDEN, VISIBLE, Mark
 from kp_helpers.widgets.label_session import LabelSession
 

@@ -2,8 +2,8 @@
 
 from matplotlib.figure import Figure
 
-from kp_helpers import display
 from kp_helpers.evaluate import Framed
+from kp_helpers.notebook import display
 from kp_helpers.widgets.tuned_run import TunedRun
 from kp_helpers.widgets.tuner_learning import Seen
 from kp_helpers.widgets.watching import Sight

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
-from kp_helpers.display import COLOURS, TRUE
-from kp_helpers.display.pictures import HEAT
+from kp_helpers.notebook.display import COLOURS, TRUE
+from kp_helpers.notebook.display.pictures import HEAT
 from kp_helpers.widgets.tuned_run import TunedRun
 from kp_helpers.widgets.watching import Sight
 

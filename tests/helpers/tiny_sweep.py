@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 KILLER = '''"""SIGKILL for the jobs in `killed.json`, each once, so many seconds after its start."""
 import atexit, json, os, pathlib, random, signal, sys, threading
 
-if "kp_helpers.sweeps" in sys.orig_argv and "job" in sys.orig_argv:
+if "kp_helpers.notebook.sweeps" in sys.orig_argv and "job" in sys.orig_argv:
     place = pathlib.Path(__file__).parent
     at = sys.orig_argv.index("job")
     name = "-".join(sys.orig_argv[at + 2 : at + 5])
@@ -33,8 +33,8 @@ if "kp_helpers.sweeps" in sys.orig_argv and "job" in sys.orig_argv:
 STUB = '''"""In the place of a job's work: a result at once, or the failure of the one that `fails` names."""
 import json, pathlib, sys, types
 
-if "kp_helpers.sweeps" in sys.orig_argv:
-    work = sys.modules["kp_helpers.sweeps.work"] = types.ModuleType("work")  # without torch
+if "kp_helpers.notebook.sweeps" in sys.orig_argv:
+    work = sys.modules["kp_helpers.notebook.sweeps.work"] = types.ModuleType("work")  # without torch
 
     here = pathlib.Path(__file__).parent
 
@@ -118,8 +118,8 @@ def stub(folder: Path, fails: str = "") -> Path:
 
 def undisturbed(file: Path, results: Path) -> None:
     """Every job of the file, one after the other in this process."""
-    from kp_helpers.sweeps import plan
-    from kp_helpers.sweeps.work import run_job
+    from kp_helpers.notebook.sweeps import plan
+    from kp_helpers.notebook.sweeps.work import run_job
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

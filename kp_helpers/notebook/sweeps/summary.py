@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from kp_helpers.notebook.sweeps.plan import FOLDER, Job
 from kp_helpers.results.run_folder import write_file
-from kp_helpers.sweeps.plan import FOLDER, Job
 
 STATES = ("done", "failed", "outdated", "missing")
 """Outdated: made with other settings than `sweeps.yaml` has now."""

@@ -1,12 +1,12 @@
-"""Command line: `python -m kp_helpers.sweeps plan|cache|job|summary`; `make sweep` and Snakemake call it."""
+"""Command line: `python -m kp_helpers.notebook.sweeps plan|cache|job|summary`, for Make and Snakemake."""
 
 import argparse
 import sys
 from pathlib import Path
 
 from kp_helpers.config import ConfigError
+from kp_helpers.notebook.sweeps import plan, summary
 from kp_helpers.results.run_folder import write_file
-from kp_helpers.sweeps import plan, summary
 
 _FAILURES = (ValueError, OSError, RuntimeError, MemoryError)
 """What the kit and torch raise, told in a sentence; a bug has its trace."""
@@ -33,7 +33,7 @@ def _summary(jobs: list[plan.Job], options: argparse.Namespace) -> int:
 
 
 def _cache(jobs: list[plan.Job], options: argparse.Namespace) -> int:
-    from kp_helpers.sweeps.work import build_cache  # torch, which a summary need not wait for
+    from kp_helpers.notebook.sweeps.work import build_cache  # torch, which a summary need not wait for
 
     own = plan.find(jobs, options.sweep, options.joint, options.seed)
     try:
@@ -46,7 +46,7 @@ def _cache(jobs: list[plan.Job], options: argparse.Namespace) -> int:
 
 
 def _job(jobs: list[plan.Job], options: argparse.Namespace) -> int:
-    from kp_helpers.sweeps.work import run_job
+    from kp_helpers.notebook.sweeps.work import run_job
 
     job = plan.find(jobs, options.sweep, options.joint, options.seed, options.setting)[0]
     failed = summary.failure_file(job, options.results)
@@ -66,7 +66,7 @@ def _sentence(error: Exception) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m kp_helpers.sweeps", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m kp_helpers.notebook.sweeps", description=__doc__)
     parser.add_argument("--file", type=Path, default=Path("sweeps.yaml"), help="where the sweeps are listed")
     parser.add_argument("--results", type=Path, default=Path("results"), help="the results folder")
     commands = parser.add_subparsers(dest="command", required=True)

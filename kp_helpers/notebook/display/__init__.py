@@ -4,7 +4,7 @@ Every figure is closed as it is returned: the last line of a cell shows it once,
 it. Images are (3, H, W) in [0,1], maps (H, W), points (x, y) in [0,1].
 """
 
-from kp_helpers.display.charts import (
+from kp_helpers.notebook.display.charts import (
     curves,
     directions,
     grouped,
@@ -15,7 +15,7 @@ from kp_helpers.display.charts import (
     runs,
     simplex,
 )
-from kp_helpers.display.pictures import (
+from kp_helpers.notebook.display.pictures import (
     COLOURS,
     HEAT,
     TRUE,
@@ -31,7 +31,7 @@ from kp_helpers.display.pictures import (
     pictures,
     segments,
 )
-from kp_helpers.display.tables import data_name, metrics_table, settings_table
+from kp_helpers.notebook.display.tables import data_name, metrics_table, settings_table
 
 __all__ = [
     "COLOURS",

@@ -9,7 +9,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kp_helpers.display.pictures import COLOURS, RC, legend
+from kp_helpers.notebook.display.pictures import COLOURS, RC, legend
 
 
 def losses(records: Iterable, *, smooth: int = 10, title: str = "losses") -> Figure:

@@ -10,11 +10,11 @@ import torch
 
 from kp_helpers import diffusion, evaluate, randomness
 from kp_helpers.diffusion import Diffusion
+from kp_helpers.notebook.sweeps.plan import FOLDER, Job
 from kp_helpers.results import Metric, Prediction, RunFolder, project_path, run_facts
 from kp_helpers.results.run_folder import write_json
 from kp_helpers.stages import AppendedTokens, clear
 from kp_helpers.store import held
-from kp_helpers.sweeps.plan import FOLDER, Job
 
 
 def run_job(job: Job, results: Path, cache: Path | None = None, checkpoint: Path | None = None) -> Path:
