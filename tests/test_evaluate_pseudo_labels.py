@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from kp_helpers import config, evaluate
-from kp_helpers.evaluate.pseudo_labels import certainty
+from kp_helpers.evaluate.embedding_studies import certainty
 
 SETTINGS = config.profile("smoke", preset="best")
 

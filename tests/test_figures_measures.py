@@ -9,7 +9,7 @@ from scipy.stats import binomtest
 
 from kp_helpers import config, diffusion
 from kp_helpers.evaluate import ridge
-from kp_helpers.evaluate.references import STRENGTH
+from kp_helpers.evaluate.ridge import STRENGTH
 from kp_helpers.figures import evaluate, limbs, pointing, ridge_table
 from kp_helpers.figures.__main__ import main
 from kp_helpers.figures.captions import Caption

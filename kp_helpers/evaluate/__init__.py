@@ -7,27 +7,6 @@ without tokens, `gains` and `greedy` choose among ideas, `pseudo_labelled` lets 
 pictures, and `by_body_view` tells where sides are confused.
 """
 
-from kp_helpers.evaluate.ablation import (
-    FAILS,
-    HOLDS,
-    MARGIN,
-    OPEN,
-    against,
-    judged,
-    measured_variants,
-    over,
-    variants_table,
-    verdict,
-    verdict_of_share,
-)
-from kp_helpers.evaluate.body_views import BODY_VIEWS, body_view, by_body_view
-from kp_helpers.evaluate.clustering import clustering, hits_of_runs
-from kp_helpers.evaluate.compared_embeddings import (
-    average,
-    map_correlations,
-    side_by_side,
-    token_cosines,
-)
 from kp_helpers.evaluate.controls import (
     BASE,
     CHANCE,
@@ -35,17 +14,27 @@ from kp_helpers.evaluate.controls import (
     MEAN,
     NEAREST,
     RANDOM,
+    Prior,
     compare,
     mean_position,
+    prior,
     random_points,
 )
-from kp_helpers.evaluate.designs import Design, designs
-from kp_helpers.evaluate.findings import clustered, near_zero
-from kp_helpers.evaluate.goals import reached
-from kp_helpers.evaluate.ideas import GOAL, Idea, candidates, combined, gains, greedy, over_joints
+from kp_helpers.evaluate.embedding_studies import (
+    VOTE_RADIUS,
+    WAYS,
+    average,
+    by_views,
+    humps,
+    learn_with,
+    map_correlations,
+    pseudo_labelled,
+    side_by_side,
+    token_cosines,
+    vote,
+)
 from kp_helpers.evaluate.measures import ALL
-from kp_helpers.evaluate.pictured import pictured
-from kp_helpers.evaluate.prior import Prior, prior
+from kp_helpers.evaluate.misses import BODY_VIEWS, MISSES, body_view, by_body_view, pictured, surroundings
 from kp_helpers.evaluate.protocol import (
     Found,
     Framed,
@@ -61,23 +50,51 @@ from kp_helpers.evaluate.protocol import (
     of_run,
     unlabelled,
 )
-from kp_helpers.evaluate.pseudo_labels import learn_with, pseudo_labelled
-from kp_helpers.evaluate.references import references, ridge_name, with_labels
+from kp_helpers.evaluate.ridge import references, ridge_name, with_labels
 from kp_helpers.evaluate.scores import (
     MEASURES,
     PAPER,
     Measured,
+    beside_paper,
     differences,
     directions,
     listed,
     report,
     score,
     summarise,
+    table,
 )
-from kp_helpers.evaluate.surroundings import MISSES, surroundings
-from kp_helpers.evaluate.sweep import Variant, sweep
-from kp_helpers.evaluate.tables import beside_paper, table
-from kp_helpers.evaluate.views import VOTE_RADIUS, WAYS, by_views, humps, vote
+from kp_helpers.evaluate.variants import (
+    GOAL,
+    Design,
+    Idea,
+    Variant,
+    candidates,
+    combined,
+    designs,
+    gains,
+    greedy,
+    over_joints,
+    sweep,
+)
+from kp_helpers.evaluate.verdicts import (
+    FAILS,
+    HOLDS,
+    MARGIN,
+    OPEN,
+    against,
+    clustered,
+    clustering,
+    hits_of_runs,
+    judged,
+    measured_variants,
+    near_zero,
+    over,
+    reached,
+    variants_table,
+    verdict,
+    verdict_of_share,
+)
 
 __all__ = [
     "ALL",

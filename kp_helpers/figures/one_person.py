@@ -56,7 +56,7 @@ def one_person_pictures(diffusion: Diffusion, tested: int, shown: int) -> tuple[
 
 @torch.no_grad()
 def features(diffusion: Diffusion, pictures: OnePerson, timestep: int, size: int) -> Iterator[torch.Tensor]:
-    """`ridge.features` (C, size, size) of each picture under an empty caption and noise of its own."""
+    """`references.features` (C, size, size) of each picture under an empty caption and noise of its own."""
     context = diffusion.encode_text([""])[0]
     pairs = zip(pictures.seeds, pictures.latents.split(1), strict=True)
     for seed, latents in tqdm(

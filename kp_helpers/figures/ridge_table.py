@@ -12,7 +12,7 @@ from scipy.stats import t as student
 from kp_helpers import intervals, metrics
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.evaluate import ridge
-from kp_helpers.evaluate.references import STRENGTH
+from kp_helpers.evaluate.ridge import STRENGTH
 from kp_helpers.figures.one_person import JOINTS, Joints, OnePerson, features, one_person_pictures
 from kp_helpers.heatmaps import gaussian_target
 from kp_helpers.keypoints import argmax_keypoints

@@ -1,17 +1,13 @@
-"""What misses sit on: the other side's joint, a head, a hand, a foot, and whatever else masks tell.
-
-The figures world exports masks beside its images:
-`masks/<sequence>/image_00000.png` holds in each pixel the number of a segment, and `truth/<sequence>.json` a
-list with one entry a frame, whose `segments` say for each number the label and the entity that it belongs to.
-"""
+"""What misses land on, how the person stands, and predictions as pictures."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from PIL import Image
 
 from kp_helpers import metrics
@@ -121,3 +117,43 @@ def _segments(mask: Path, frame: int) -> dict[int, tuple[str, str]]:
         ) from None
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise DataError(f"{path}: frame {frame} has no table of segments ({error!r})") from None
+
+
+FRONT, BACK, CROSSED = "front view", "back view", "crossed legs"
+BODY_VIEWS = (FRONT, BACK, CROSSED)
+
+
+def body_view(sample: KeypointSample) -> str:
+    """One of `BODY_VIEWS`, empty where the hips are not known.
+
+    A front view has the left hip right of the right one in the picture, a back view left of it. The legs are
+    crossed where the ankles stand in the other order than the hips, whatever the view.
+    """
+    hips, ankles = (known(sample, f"left_{name}", f"right_{name}") for name in ("hip", "ankle"))
+    if not hips:
+        return ""
+    facing = hips[0][0] > hips[1][0]
+    if ankles and (ankles[0][0] > ankles[1][0]) != facing:
+        return CROSSED
+    return FRONT if facing else BACK
+
+
+def by_body_view(found: Iterable[Found]) -> pd.DataFrame:
+    """`score`'s rows with a column `body_view`."""
+    found = [one for one in found if one.sample.visible[one.joint]]
+    return score(found).assign(body_view=[body_view(one.sample) for one in found])
+
+
+def pictured(found: Sequence[Found], size: int) -> tuple[list[torch.Tensor], torch.Tensor, torch.Tensor]:
+    """The images (3, size, size) in [0,1] of some predictions, of any joints and runs, and their points.
+
+    Returns them with the predicted and the labelled points, (n, 2) each in [0,1] of the square that the model
+    was shown. ValueError for a prediction that does not know its square.
+    """
+    for one in found:
+        if one.square is None:
+            raise ValueError(f"{one.sample.name}: its square is not known, expected predictions of `located`")
+    images = [one.square.crop(one.sample.image(), size).clamp(0, 1) for one in found]
+    predicted = [one.square.to_square(one.point) for one in found]
+    true = [one.square.to_square(one.sample.joints[one.joint]) for one in found]
+    return images, torch.stack(predicted), torch.stack(true)

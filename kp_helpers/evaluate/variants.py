@@ -1,0 +1,259 @@
+"""What is varied: named changes of the settings, ideas that are combined, and the designs of the protocol."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from kp_helpers import reading
+from kp_helpers.config import ConfigError, Profile, Protocol, TestTime
+from kp_helpers.data import KeypointSample
+from kp_helpers.diffusion import Diffusion
+from kp_helpers.embeddings import Appended
+from kp_helpers.evaluate.controls import mean_position
+from kp_helpers.evaluate.measures import ALL
+from kp_helpers.evaluate.protocol import Found, Framed, draw_run, framed, learn, located
+from kp_helpers.evaluate.scores import Measured, differences
+from kp_helpers.stages import ReadoutCache
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A named change of the settings: the fields of each group that differ from the profile's.
+
+    reading: of the readings in `appended` and `test` alike.
+    """
+
+    name: str
+    appended: Mapping = field(default_factory=dict)
+    test: Mapping = field(default_factory=dict)
+    protocol: Mapping = field(default_factory=dict)
+    reading: Mapping = field(default_factory=dict)
+
+    def settings(self, profile: Profile) -> Profile:
+        """The profile with the changes; a ConfigError for one that cannot be."""
+        groups = ("appended", "test", "protocol")
+        found = {group: getattr(profile, group).replace(**getattr(self, group)) for group in groups}
+        return profile.replace(**found).read_alike(**self.reading)
+
+
+def sweep(
+    diffusion: Diffusion,
+    base: torch.Tensor,
+    sets: tuple[Sequence[KeypointSample], Sequence[KeypointSample]],
+    joint: str,
+    settings: Profile,
+    variants: Sequence[Variant],
+    run: int,
+    *,
+    cache: Path | None = None,
+    checkpoint: Path | None = None,
+) -> list[Found]:
+    """One run of every variant, and the control "mean position" of the first variant's labels.
+
+    base: (N, D). sets: training and test samples, of which all variants with the same numbers of images see
+    the same, under the same noise and views. cache: a folder as for `stages.AppendedTokens`; without one what
+    read-out mode keeps is shared by the variants of this run. checkpoint: the folder `root` of `stages.Run`.
+    """
+    changed = [variant.settings(settings) for variant in variants]
+    shown = _shown(sets, diffusion.image_size, joint, run, [one.protocol for one in changed])
+    kept = ReadoutCache.at(cache, diffusion.device)
+    learned = [
+        learn(diffusion, base, train, joint, one.appended, run, kept, checkpoint)
+        for (train, _), one in zip(shown, changed, strict=True)
+    ]
+    tests = [test for _, test in shown]
+    points = _read(diffusion, learned, tests, [one.test for one in changed])
+    found = []
+    for variant, test, of_test in zip(variants, tests, points, strict=True):
+        found += located(test, of_test, joint, variant.name, run)
+    return found + mean_position(*shown[0], joint, run)
+
+
+def _read(
+    diffusion: Diffusion, learned: Sequence[Appended], tests: Sequence[Framed], settings: Sequence[TestTime]
+) -> list[torch.Tensor]:
+    """The points (n, 2) of each embedding; those that look alike at the same pictures share the passes."""
+    alike: dict[tuple, list[int]] = {}
+    for number, (one, test, how) in enumerate(zip(learned, tests, settings, strict=True)):
+        alone = number if one.mode == "coupled" else None
+        alike.setdefault((how, _seen(test), alone), []).append(number)
+    points: dict[int, torch.Tensor] = {}
+    for (how, *_), numbers in alike.items():
+        several = [learned[n] for n in numbers]
+        found = reading.read_points(diffusion, several, tests[numbers[0]].images, how)
+        points |= zip(numbers, found.unbind(dim=1), strict=True)
+    return [points[number] for number in range(len(learned))]
+
+
+def _seen(pictures: Framed) -> tuple:
+    return tuple(
+        (sample.name, square) for sample, square in zip(pictures.samples, pictures.squares, strict=True)
+    )
+
+
+def _shown(
+    sets: tuple[Sequence[KeypointSample], Sequence[KeypointSample]],
+    size: int,
+    joint: str,
+    run: int,
+    protocols: Sequence[Protocol],
+) -> list[tuple[Framed, Framed]]:
+    """Training and test pictures of a run for each protocol; none is read and framed twice."""
+    kept: dict[tuple[Protocol, str], Framed] = {}
+    pairs = {}
+    for protocol in dict.fromkeys(protocols):
+        framing = protocol.replace(train_images=1)
+        parts = []
+        for samples in draw_run(*sets, joint, run, protocol):
+            for sample in samples:
+                if (framing, sample.name) not in kept:
+                    kept[framing, sample.name] = framed([sample], size, protocol)
+            parts.append(_joined([kept[framing, sample.name] for sample in samples]))
+        pairs[protocol] = tuple(parts)
+    return [pairs[protocol] for protocol in protocols]
+
+
+def _joined(parts: Sequence[Framed]) -> Framed:
+    squares = tuple(part.squares[0] for part in parts)
+    return Framed(tuple(p.samples[0] for p in parts), squares, torch.cat([p.images for p in parts]))
+
+
+GOAL = "within_square"
+"""Column of `score` that ideas are chosen by."""
+PARTS = ("appended", "test", "reading")
+
+
+@dataclass(frozen=True)
+class Idea:
+    """A named change of the settings of learning (`appended`), of the test (`test`) and of both readings.
+
+    group: what it is about.
+    """
+
+    name: str
+    group: str
+    appended: Mapping = field(default_factory=dict)
+    test: Mapping = field(default_factory=dict)
+    reading: Mapping = field(default_factory=dict)
+
+    @property
+    def changed(self) -> set[tuple[str, str]]:
+        """The settings that it changes, each with the part of the profile that it belongs to."""
+        return {(part, name) for part in PARTS for name in getattr(self, part)}
+
+
+def combined(name: str, ideas: Sequence[Idea]) -> Variant:
+    """All changes of the ideas at once; ValueError where two of them change one setting."""
+    changes: dict[str, dict] = {part: {} for part in PARTS}
+    for idea in ideas:
+        for part, own in changes.items():
+            twice = own.keys() & getattr(idea, part).keys()
+            if twice:
+                raise ValueError(f"{name}: {idea.name!r} changes {min(twice)!r}, as an idea before it does")
+            own |= getattr(idea, part)
+    return Variant(name, **changes)
+
+
+def over_joints(scores: pd.DataFrame, name: str = "all joints") -> pd.DataFrame:
+    """The rows of all joints as those of one, so that `report` and `differences` give the mean over joints.
+
+    A joint counts by its predictions: the mean of the joints' means where all have as many. Intervals draw a
+    run's pictures of one sequence together, whichever joints they are of.
+    """
+    return scores.assign(joint=name)
+
+
+def gains(scores: pd.DataFrame, default: str, ideas: Sequence[Idea], column: str = GOAL) -> pd.DataFrame:
+    """Each idea minus the default on the same pictures of the same runs, over all joints, best first.
+
+    Columns group, idea, then as `differences` has them in percent points.
+    """
+    pooled, rows = over_joints(scores), []
+    for idea in ideas:
+        row = differences(pooled, idea.name, [default], {column: ALL[column]})
+        rows.append(row.assign(group=idea.group, idea=idea.name))
+    columns = ["group", "idea", "difference", "low", "high", "p", "runs", "n"]
+    return pd.concat(rows)[columns].sort_values(
+        "difference", ascending=False, kind="stable", ignore_index=True
+    )
+
+
+def candidates(gains: pd.DataFrame, ideas: Sequence[Idea]) -> list[Idea]:
+    """The ideas whose mean difference is positive, best first, but for those that change a setting which one
+    above them changes already.
+    """
+    by_name, taken, changed = {idea.name: idea for idea in ideas}, [], set()
+    for row in gains[gains["difference"] > 0].itertuples():
+        idea = by_name[row.idea]
+        if not idea.changed & changed:
+            taken.append(idea)
+            changed |= idea.changed
+    return taken
+
+
+def greedy(
+    ordered: Sequence[Idea], value_of: Callable[[list[Idea]], float]
+) -> Iterator[tuple[list[Idea], float, bool]]:
+    """Add idea after idea to the first, and keep each with which the value is higher than without.
+
+    value_of: what a list of ideas gives together. Yields each list that was tried, its value, and whether it
+    is kept; the last that is kept is the combination.
+    """
+    kept, best = [], -float("inf")
+    for idea in ordered:
+        value = value_of([*kept, idea])
+        higher = value > best
+        kept, best = ([*kept, idea], value) if higher else (kept, best)
+        yield kept if higher else [*kept, idea], value, higher
+
+
+_DESIGN = re.compile(r"([1-9]\d*)x([1-9]\d*)(?::(\w+(?:\+\w+)*))?")
+
+
+@dataclass(frozen=True)
+class Design:
+    """So many runs with so many labelled images, of these joints.
+
+    suffix: what the names of methods end in, empty for the first design, so that its rows are the protocol's.
+    """
+
+    protocol: Protocol
+    joints: tuple[str, ...]
+    suffix: str = ""
+
+    def named(self, method: str) -> str:
+        """The method's name in the results of this design."""
+        return method + self.suffix
+
+    def renamed(self, results: Iterable[Found | Measured]) -> list[Found | Measured]:
+        """The same predictions or numbers under the names of this design."""
+        return [replace(one, method=self.named(one.method)) for one in results]
+
+
+def designs(text: str, protocol: Protocol, joints: Sequence[str]) -> list[Design]:
+    """The designs that a text such as "5x8,20x10" names: 8 runs with 5 labelled images, then 10 with 20.
+
+    "20x4:left_foot+head" is for these joints only, which must be among `joints`; all other settings are the
+    protocol's. A run sees the same test images in all designs where no sequence is in both sets, and fewer
+    labelled images are the beginning of more. ConfigError for a text that is none, a number of images that is
+    there twice, or an unknown joint.
+    """
+    found: list[Design] = []
+    for part in (part.strip() for part in text.split(",")):
+        match = _DESIGN.fullmatch(part)
+        if not match:
+            raise ConfigError(f"designs: {part!r} is no design, expected images x runs, such as '5x8'")
+        images, runs = int(match[1]), int(match[2])
+        own = tuple(match[3].split("+")) if match[3] else tuple(joints)
+        for joint in own:
+            if joint not in joints:
+                raise ConfigError(f"designs: {part!r} names {joint!r}, expected one of {', '.join(joints)}")
+        if images in [one.protocol.train_images for one in found]:
+            raise ConfigError(f"designs: {part!r} has {images} images like one before, expected them once")
+        suffix = f", training images {images}" if found else ""
+        found.append(Design(protocol.replace(train_images=images, runs=runs), own, suffix))
+    return found
