@@ -39,12 +39,6 @@ def _parser() -> argparse.ArgumentParser:
     index.add_argument("folder", type=Path, metavar="DIR")
     index.add_argument("--skip-damaged", action="store_true", help="leave out frames with a damaged image")
     index.set_defaults(run=_index)
-
-    fuzz = commands.add_parser("fuzz", help="read thousands of damaged versions of a pickle")
-    fuzz.add_argument("file", type=Path, metavar="FILE")
-    fuzz.add_argument("--count", type=int, default=20_000, help="how many (20000)")
-    fuzz.add_argument("--seed", type=int, default=0, help="another seed damages otherwise (0)")
-    fuzz.set_defaults(run=_fuzz)
     return parser
 
 
@@ -82,22 +76,6 @@ def _index(options) -> int:
         samples = ThreeDPW(options.folder, split, skip_damaged=options.skip_damaged)
         print(f"{split}, {time.perf_counter() - start:.1f} s: {samples.summary()}")
     return 0
-
-
-def _fuzz(options) -> int:
-    from kp_helpers.data.fuzz import fuzz
-
-    start = time.perf_counter()
-    outcomes = fuzz(options.file, options.count, options.seed)
-    seconds = time.perf_counter() - start
-    print(f"{'damage':<18}{'loaded':>8}{'refused':>9}{'failed':>8}")
-    for kind, outcome in outcomes.items():
-        print(f"{kind:<18}{outcome.loaded:>8}{outcome.refused:>9}{len(outcome.failures):>8}")
-    failures = [failure for outcome in outcomes.values() for failure in outcome.failures]
-    for failure in failures[:20]:
-        print(f"failed: {failure}", file=sys.stderr)
-    print(f"{options.count} in {seconds:.0f} s, seed {options.seed}, {len(failures)} failures")
-    return 1 if failures else 0
 
 
 if __name__ == "__main__":

@@ -1,8 +1,4 @@
-"""Unpacking a zip or tar from somebody else: whole and inside its target, or not at all.
-
-Neither `extractall` is used: of each entry only the bytes of a regular file are copied, under a name that was
-checked, and what really comes out is counted against a bound.
-"""
+"""Unpacking a zip or tar from somebody else: whole and inside its target, or not at all."""
 
 import bz2
 import gzip
@@ -13,9 +9,8 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
 
 from kp_helpers.data.errors import DataError
 
@@ -23,13 +18,10 @@ LARGEST_RATIO = 100
 """Unpacked bytes for one byte of the archive; pictures hardly shrink, and text by a factor of ten."""
 ALWAYS_ALLOWED = 2**24
 """Bytes that even the smallest archive may hold."""
-MOST_ENTRIES = 1_000_000
 _CHUNK = 2**20
 _DECOMPRESS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
-_LITTER = ("__MACOSX", ".DS_Store")
+_LITTER = {"__MACOSX", ".DS_Store"}
 _DAMAGE = (zipfile.BadZipFile, tarfile.TarError, EOFError, RuntimeError, zlib.error, lzma.LZMAError)
-_Entry = tuple[str, BinaryIO | None]
-"""An entry's name and its bytes, None for a folder."""
 
 
 def unpack(archive: str | Path, target: str | Path) -> list[str]:
@@ -47,7 +39,11 @@ def unpack(archive: str | Path, target: str | Path) -> list[str]:
         raise DataError(f"{target.parent}: no such folder, expected the one that {target.name} is to be in")
     aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
-        names = _copy_all(archive, aside)
+        with archive.open("rb") as file:
+            start = file.read(6)
+        extract = _extract_zip if start.startswith(b"PK") else _extract_tar
+        extract(archive, aside)
+        names = [path.relative_to(aside).as_posix() for path in sorted(aside.rglob("*")) if path.is_file()]
         _move(archive, aside, target)
     except DataError:
         raise
@@ -59,104 +55,61 @@ def unpack(archive: str | Path, target: str | Path) -> list[str]:
     return names
 
 
-def _copy_all(archive: Path, folder: Path) -> list[str]:
-    budget, names = _Budget(archive), []
-    for count, (name, content) in enumerate(_entries(archive)):
-        if count >= MOST_ENTRIES:
-            raise DataError(f"{archive}: more than {MOST_ENTRIES} entries")
-        inside = _inside(archive, name)
-        if inside.name.startswith("._") or set(inside.parts) & set(_LITTER):
-            continue
-        if content is None:
-            (folder / inside).mkdir(parents=True, exist_ok=True)
-        else:
-            (folder / inside).parent.mkdir(parents=True, exist_ok=True)
-            _copy(content, folder / inside, budget)
-            names.append(inside.as_posix())
-    return names
+def _extract_zip(archive: Path, folder: Path) -> None:
+    """zipfile writes no more bytes of an entry than the size that is summed here."""
+    with zipfile.ZipFile(archive) as opened:
+        entries = opened.infolist()
+        for entry in entries:
+            if stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
+                raise _no_file(archive, entry.filename)
+        _check_size(archive, sum(entry.file_size for entry in entries))
+        wanted = _wanted(archive, [entry.filename for entry in entries])
+        opened.extractall(folder, [entry for entry in entries if entry.filename in wanted])
 
 
-def _copy(content: BinaryIO, path: Path, budget: "_Budget") -> None:
-    with path.open("xb") as file:
-        while chunk := content.read(_CHUNK):
-            budget.take(len(chunk))
-            file.write(chunk)
-
-
-def _inside(archive: Path, name: str) -> PurePosixPath:
-    """The entry's path, relative and without a way out; backslashes and drives count as separators."""
-    path = PurePosixPath(name.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or ":" in name or "\0" in name:
-        raise DataError(f"{archive}: {name[:120]!r} leads out of the folder, expected a path inside it")
-    return path
-
-
-def _entries(archive: Path) -> Iterator[_Entry]:
-    """Every entry in turn, its kind checked; the bytes must be read before the next one is asked for."""
+def _extract_tar(archive: Path, folder: Path) -> None:
+    """All that is decompressed, headers too, is counted before tarfile reads it."""
     with archive.open("rb") as file:
         start = file.read(6)
-    if start.startswith(b"PK"):
-        return _zip_entries(archive)
     decompress = next((use for mark, use in _DECOMPRESS.items() if start.startswith(mark)), open)
-    return _tar_entries(archive, decompress)
-
-
-def _zip_entries(archive: Path) -> Iterator[_Entry]:
-    with zipfile.ZipFile(archive) as opened:
-        for entry in opened.infolist():
-            kind = stat.S_IFMT(entry.external_attr >> 16)
-            if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-                raise _no_file(archive, entry.filename)
-            if entry.is_dir():
-                yield entry.filename, None
-            else:
-                with opened.open(entry) as content:
-                    yield entry.filename, content
-
-
-def _tar_entries(archive: Path, decompress: Callable) -> Iterator[_Entry]:
-    """As a stream, so that all that is decompressed, headers too, is counted."""
-    with (
-        decompress(archive, "rb") as raw,
-        tarfile.open(fileobj=_Counted(raw, _Budget(archive)), mode="r|") as opened,
-    ):
-        for entry in opened:
-            if entry.isdir():
-                yield entry.name, None
-            elif entry.isreg() and not entry.issparse():
-                yield entry.name, opened.extractfile(entry)
-            else:
+    size = 0
+    with decompress(archive, "rb") as raw:
+        while chunk := raw.read(_CHUNK):
+            size += len(chunk)
+            _check_size(archive, size)
+    with tarfile.open(archive) as opened:
+        entries = opened.getmembers()
+        for entry in entries:
+            if not (entry.isdir() or entry.isreg()) or entry.issparse():
                 raise _no_file(archive, entry.name)
+        wanted = _wanted(archive, [entry.name for entry in entries])
+        members = [entry for entry in entries if entry.name in wanted]
+        opened.extractall(folder, members, filter="data")
+
+
+def _wanted(archive: Path, names: Iterable[str]) -> set[str]:
+    """The names that are unpacked, all of them checked; backslashes and drives count as separators."""
+    wanted: set[str] = set()
+    for name in names:
+        path = PurePosixPath(name.replace("\\", "/"))
+        if path.is_absolute() or ".." in path.parts or ":" in name or "\0" in name:
+            raise DataError(f"{archive}: {name[:120]!r} leads out of the folder, expected a path inside it")
+        if name in wanted:
+            raise DataError(f"{archive}: {name[:120]!r} is there twice, expected each name once")
+        if not path.name.startswith("._") and not _LITTER & set(path.parts):
+            wanted.add(name)
+    return wanted
+
+
+def _check_size(archive: Path, size: int) -> None:
+    packed = archive.stat().st_size
+    most = max(ALWAYS_ALLOWED, LARGEST_RATIO * packed)
+    if size > most:
+        raise DataError(f"{archive}: {packed} bytes that unpack to more than {most}")
 
 
 def _no_file(archive: Path, name: str) -> DataError:
     return DataError(f"{archive}: {name[:120]!r} is a link or a device, expected files and folders")
-
-
-class _Budget:
-    """How many bytes may still come out of an archive."""
-
-    def __init__(self, archive: Path):
-        self.archive = archive
-        self.left = self.most = max(ALWAYS_ALLOWED, LARGEST_RATIO * archive.stat().st_size)
-
-    def take(self, count: int) -> None:
-        self.left -= count
-        if self.left < 0:
-            size = self.archive.stat().st_size
-            raise DataError(f"{self.archive}: {size} bytes that unpack to more than {self.most}")
-
-
-class _Counted:
-    """A stream whose bytes come out of a budget; tarfile asks for small pieces."""
-
-    def __init__(self, raw: BinaryIO, budget: _Budget):
-        self.raw, self.budget = raw, budget
-
-    def read(self, size: int) -> bytes:
-        data = self.raw.read(size)
-        self.budget.take(len(data))
-        return data
 
 
 def _move(archive: Path, aside: Path, target: Path) -> None:

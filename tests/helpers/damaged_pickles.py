@@ -1,4 +1,4 @@
-"""Damaging a pickle in thousands of ways and reading each: it loads or is refused, and nothing of it runs."""
+"""A pickle damaged in thousands of ways: each version loads or is refused, and nothing of it runs."""
 
 import functools
 import pickletools
