@@ -1,8 +1,9 @@
 import pytest
 import torch
-from helpers import plain_runs
+from helpers.plain_stage import PlainStage
 
 from kp_helpers import randomness
+from kp_helpers.stages import Run
 
 
 def _draw(*key):
@@ -43,13 +44,13 @@ def test_the_level_of_determinism_is_strict_on_the_cpu_unless_asked(monkeypatch)
 
 
 @pytest.mark.parametrize(("level", "strict"), [("A", True), ("B", False)])
-def test_a_step_is_strict_at_level_a_and_torch_is_left_as_it_was(level, strict, monkeypatch):
+def test_a_step_is_strict_at_level_a_and_torch_is_left_as_it_was(level, strict, tiny_sd, monkeypatch):
     monkeypatch.setenv(randomness.VARIABLE, level)
     seen = []
-    runs = plain_runs.batch()
-    runs.losses_of = lambda *given: seen.append(_mode()) or runs.runs[0].losses_of(*given)
-    before = _mode()
-    next(iter(runs))
+    stage, losses = PlainStage(tiny_sd), PlainStage.losses
+    stage.losses = lambda *given: seen.append(_mode()) or losses(stage, *given)
+    before, steps = _mode(), iter(Run(stage))
+    next(steps)
     assert set(seen) == {strict} and _mode() == before
 
 

@@ -5,7 +5,7 @@ default is the kit's own choice, and the field says so. A wrong setting is a `Co
 names it.
 """
 
-from kp_helpers.config.profiles import Profile, profile
+from kp_helpers.config.profiles import Change, Profile, profile
 from kp_helpers.config.protocol import Protocol
 from kp_helpers.config.reading import Augmentation, Reading, TestTime
 from kp_helpers.config.settings import (
@@ -25,6 +25,7 @@ __all__ = [
     "AppendedStage",
     "Augmentation",
     "BaseStage",
+    "Change",
     "ConfigError",
     "Count",
     "Index",

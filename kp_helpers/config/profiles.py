@@ -1,5 +1,7 @@
 """The settings of whole runs by name."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Self
 
 from pydantic import Field
@@ -26,6 +28,32 @@ class Profile(Settings):
         )
 
 
+@dataclass(frozen=True)
+class Change:
+    """A change of a profile: the fields of each group that differ, in the one form that all have.
+
+    Presets, variants, ideas and a notebook's parameters are changes. reading: of the readings in `appended`
+    and `test` alike.
+    """
+
+    appended: Mapping = field(default_factory=dict)
+    test: Mapping = field(default_factory=dict)
+    protocol: Mapping = field(default_factory=dict)
+    reading: Mapping = field(default_factory=dict)
+    base: Mapping = field(default_factory=dict)
+
+    @classmethod
+    def of_parameters(cls, **groups: Mapping) -> Self:
+        """From parameters of a notebook, in which 0 and an empty text mean "what the profile says"."""
+        return cls(**{group: {n: v for n, v in given.items() if v} for group, given in groups.items()})
+
+    def applied(self, profile: Profile) -> Profile:
+        """The profile with the changes; a ConfigError for one that cannot be."""
+        groups = ("appended", "test", "protocol", "base")
+        changed = {group: getattr(profile, group).replace(**getattr(self, group)) for group in groups}
+        return profile.replace(**changed).read_alike(**self.reading)
+
+
 def profile(name: str, *, seed: int = 0, preset: str = "paper") -> Profile:
     """The settings of a named profile: "smoke" for a few steps, "quick" for minutes, "paper" for the papers'
     own.
@@ -33,13 +61,12 @@ def profile(name: str, *, seed: int = 0, preset: str = "paper") -> Profile:
     seed: goes into every group that draws random numbers. preset: what is changed in the profile, "paper" for
     nothing, "best" for the kit's own recipe.
     """
-    for field, found, known in (("profile", name, _PROFILES), ("preset", preset, _PRESETS)):
+    for what, found, known in (("profile", name, _PROFILES), ("preset", preset, _PRESETS)):
         if found not in known:
-            raise ConfigError(f"{field} is {found!r}, expected one of {', '.join(known)}")
+            raise ConfigError(f"{what} is {found!r}, expected one of {', '.join(known)}")
     groups = {"base": BaseStage, "appended": AppendedStage, "test": TestTime, "protocol": Protocol}
-    own, changes = _PROFILES[name], _PRESETS[preset]
-    found = {g: kind(**{**own.get(g, {}), **changes.get(g, {}), "seed": seed}) for g, kind in groups.items()}
-    return Profile(**found).read_alike(**changes.get("reading", {}))
+    named = {group: kind(**_PROFILES[name].get(group, {}), seed=seed) for group, kind in groups.items()}
+    return _PRESETS[preset].applied(Profile(**named))
 
 
 _SMALL = Reading(map_size=64)
@@ -58,10 +85,10 @@ _PROFILES: dict[str, dict[str, dict]] = {
     },
     "paper": {},
 }
-_PRESETS: dict[str, dict[str, dict]] = {
-    "paper": {},
-    "best": {
-        "appended": {
+_PRESETS = {
+    "paper": Change(),
+    "best": Change(
+        appended={
             "readout": "spatial",
             "init": "closed_form",
             "objective": "cross_entropy",
@@ -70,9 +97,8 @@ _PRESETS: dict[str, dict[str, dict]] = {
             "equivariance_weight": 0.0,
             "mirror": "rivals",
         },
-        "test": {"mirror": True},
-        "reading": {"finest_layers": 3},
-    },
+        test={"mirror": True},
+        reading={"finest_layers": 3},
+    ),
 }
-"""What a preset changes over any profile, by group, and under "reading" how the appended stage and the test
-read alike; 10_beyond_the_paper measures them."""
+"""What a preset changes over any profile; 10_beyond_the_paper measures them."""

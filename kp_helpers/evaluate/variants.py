@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 
 from kp_helpers import reading
-from kp_helpers.config import ConfigError, Profile, Protocol, TestTime
+from kp_helpers.config import Change, ConfigError, Profile, Protocol, TestTime
 from kp_helpers.data import KeypointSample
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.embeddings import Appended
@@ -35,9 +35,7 @@ class Variant:
 
     def settings(self, profile: Profile) -> Profile:
         """The profile with the changes; a ConfigError for one that cannot be."""
-        groups = ("appended", "test", "protocol")
-        found = {group: getattr(profile, group).replace(**getattr(self, group)) for group in groups}
-        return profile.replace(**found).read_alike(**self.reading)
+        return Change(self.appended, self.test, self.protocol, self.reading).applied(profile)
 
 
 def sweep(

@@ -1,1 +1,1 @@
-"""What notebooks need besides the method: figures and tables, checked parameters, and batches of runs."""
+"""What notebooks need besides the method: how they begin and save, figures and tables, batches of runs."""

@@ -1,0 +1,137 @@
+"""How a notebook begins and saves: `begin` loads what it works with, `Session.finish` writes its result."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from kp_helpers import diffusion, embeddings, evaluate, stages
+from kp_helpers.data import KeypointSample
+from kp_helpers.diffusion import Diffusion
+from kp_helpers.evaluate import Found, Measured
+from kp_helpers.notebook.display import data_name
+from kp_helpers.results import Metric, Prediction, RunFolder, describe_data, project_path, run_facts
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a notebook works with.
+
+    frozen: the model. base: the base tokens (N, D) that notebook 02 saved, None where they were not asked
+    for. sets: the samples of each split. data: their folder. kind: its name in titles. cache, states: folders
+    of what read-out mode keeps and of runs on their way, None where nothing is to be kept. base_file: of
+    the base tokens, as it was asked for.
+    """
+
+    notebook: str
+    run: str
+    results: Path
+    seed: int
+    model: str
+    device: str
+    frozen: Diffusion
+    base: torch.Tensor | None
+    sets: tuple[Sequence[KeypointSample], ...]
+    data: Path
+    cache: Path | None
+    states: Path | None
+    base_file: str = ""
+
+    @property
+    def kind(self) -> str:
+        return data_name(describe_data(self.data)["kind"])
+
+    def __str__(self) -> str:
+        samples = " and ".join(str(len(samples)) for samples in self.sets)
+        base = "" if self.base is None else f"; base of {len(self.base)} tokens"
+        size = self.frozen.image_size
+        return f"model {self.model}, {size} px; data: {self.kind}, {samples} samples{base}"
+
+    def finish(
+        self,
+        settings: Mapping,
+        metrics: Iterable[Metric | Measured],
+        predictions: Iterable[Found] = (),
+        *,
+        figures: Mapping[str, object] | None = None,
+        tables: Mapping[str, object] | None = None,
+        embedding: tuple[dict[str, torch.Tensor], dict] | None = None,
+    ) -> Path:
+        """Write the run's folder, whole or not at all, and return it; what was kept on the way then goes.
+
+        settings: JSON values for `config.json`, beside which the facts of the run stand. embedding: tensors
+        and metadata for `embeddings.save`.
+        """
+        facts = run_facts(
+            seed=self.seed,
+            model=self.model,
+            fingerprint=self.frozen.fingerprint,
+            data=self.data,
+            device=self.device,
+        )
+        with RunFolder(self.results, self.notebook, self.run, overwrite=self.run == "notebook") as saved:
+            saved.config(dict(settings), **facts)
+            saved.metrics(row if isinstance(row, Metric) else Metric(**row.metric()) for row in metrics)
+            saved.predictions(Prediction(**found.prediction()) for found in predictions)
+            for title, figure in (figures or {}).items():
+                saved.figure(title, figure)
+            for title, table in (tables or {}).items():
+                saved.table(title, table)
+            if embedding:
+                embeddings.save(saved.file("embedding.safetensors"), *embedding)
+        stages.clear(self.states)
+        return saved.path
+
+
+def begin(
+    notebook: str,
+    *,
+    run: str,
+    results: str,
+    model: str,
+    data: str,
+    seed: int,
+    device: str = "cpu",
+    joints: Sequence[str] = (),
+    splits: Sequence[str] = ("train", "test"),
+    base: str | None = None,
+    cache: str = "",
+    checkpoint: str = "",
+) -> Session:
+    """Load the model, the splits of the data and, unless `base` is None, the base tokens.
+
+    Relative paths start at the checkout. A run that exists is refused before anything is loaded, but for one
+    called "notebook", which is replaced. base: the file that notebook 02 saved; empty means the run of the
+    same name. cache, checkpoint: folders; empty keeps nothing.
+    """
+    root = project_path(results)
+    RunFolder(root, notebook, run, overwrite=run == "notebook").discard()
+    folder = project_path(data)
+    sets = tuple(evaluate.data_set(folder, split, joints) for split in splits)
+    frozen = diffusion.load(located(model), device)
+    tokens, file = None, ""
+    if base is not None:
+        file = base or f"{results}/02_stable_keypoints/{run}/embedding.safetensors"
+        tokens = evaluate.load_base(project_path(file), frozen)
+    return Session(
+        notebook=notebook,
+        run=run,
+        results=root,
+        seed=seed,
+        model=model,
+        device=device,
+        frozen=frozen,
+        base=tokens,
+        sets=sets,
+        data=folder,
+        cache=project_path(cache) if cache else None,
+        states=project_path(checkpoint) / notebook / run if checkpoint else None,
+        base_file=file,
+    )
+
+
+def located(name: str) -> str | Path:
+    """A folder by its path in the project, or the name as it is: of a shipped model or of one on the hub."""
+    place = project_path(name)
+    return place if place.is_dir() else name
