@@ -1,6 +1,7 @@
 """How sure a measured share or mean is, over runs (draws of training images) and over test images."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -9,12 +10,25 @@ from scipy.stats import norm, t
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate with its bounds at `level`; all in the unit of the values."""
+    """An estimate with its bounds at `level`; all in the unit of the values.
+
+    error: standard error; freedom: Student's degrees of it. Both are NaN and 0 for Wilson's.
+    """
 
     value: float
     low: float
     high: float
     level: float = 0.95
+    error: float = math.nan
+    freedom: int = 0
+
+    def p(self, null: float = 0.0, side: str = "two-sided") -> float:
+        """p of the true value being `null`; side: "two-sided", or the alternative "greater" or "less"."""
+        if not self.error > 0:
+            return math.nan
+        distance = (self.value - null) / self.error
+        tails = {"greater": t.sf(distance, self.freedom), "less": t.cdf(distance, self.freedom)}
+        return float(2 * min(tails.values()) if side == "two-sided" else tails[side])
 
 
 def mean_sd(per_run: ArrayLike) -> tuple[float, float | None]:
@@ -37,86 +51,113 @@ def wilson(hits: int, n: int, level: float = 0.95) -> Interval:
     return Interval(p, float(low) if hits else 0.0, float(high) if hits < n else 1.0, level)
 
 
-def two_way_bootstrap(
+def two_way(
     values: ArrayLike,
+    clusters: ArrayLike | None = None,
     counts: ArrayLike | None = None,
-    *,
-    seed: int = 0,
-    resamples: int = 2000,
     level: float = 0.95,
 ) -> Interval:
-    """The headline interval: runs and test images are drawn anew, both with replacement and independently.
+    """The headline interval of a mean over runs and pictures that both vary, two-way cluster-robust.
 
-    values: (runs, images), NaN where a run has no value for an image. counts: of how many cases each value is
-    the mean, one unless given; then the mean is that of the cases. The interval is the mean +- the standard
-    error of the resampled means x Student's t with images - 1 degrees of freedom; one image has none and is
-    refused.
+    V = V_run + V_cluster - V_cell, never below V_cell, each the sum of squared residual sums of its groups
+    times G / (G - 1), over the squared number of cases; Student's t with min(runs, clusters) - 1 degrees of
+    freedom (Cameron, Gelbach and Miller, 2011). Of one run it speaks of other pictures alone.
+
+    values: (runs, pictures), NaN where a run has no value for a picture. clusters: (pictures,), which of them
+    belong together, as those of a sequence do; each by itself unless given. counts: of how many cases each
+    value is the mean, one unless given; then the mean is that of the cases. ValueError for fewer than two
+    clusters.
     """
     table = np.asarray(values, float)
-    if table.ndim != 2 or table.shape[1] < 2 or table.shape[0] < 1:
-        raise ValueError(f"values has shape {table.shape}, expected (runs, images) with at least 2 images")
+    if table.ndim != 2 or not np.isfinite(table).any():
+        found = f"values has shape {table.shape}, {np.isfinite(table).sum()} of them finite"
+        raise ValueError(f"{found}, expected (runs, pictures) with at least one finite value")
     cases = np.where(np.isfinite(table), 1.0 if counts is None else counts, 0.0)
-    if not cases.any():
-        raise ValueError("values holds no finite value, expected at least one")
-    sums = np.where(cases > 0, table, 0.0) * cases
-    means = _resampled_means(sums, cases, resamples, seed)
-    mean = float(sums.sum() / cases.sum())
-    half = float(means.std(ddof=1) * t.ppf((1 + level) / 2, table.shape[1] - 1))
-    return Interval(mean, mean - half, mean + half, level)
+    total = cases.sum()
+    mean = float(np.where(cases > 0, table, 0.0).ravel() @ cases.ravel() / total)
+    rest = np.where(cases > 0, (table - mean) * cases, 0.0)
+    if clusters is not None:
+        member = (np.asarray(clusters)[:, None] == np.unique(clusters)).astype(float)
+        rest, cases = rest @ member, cases @ member
+    seen = cases > 0
+    runs, columns = int(seen.any(axis=1).sum()), int(seen.any(axis=0).sum())
+    if columns < 2:
+        raise ValueError(f"values are of {columns} clusters of pictures, expected two at least")
+    by_column = _sum_of_squares(rest.sum(axis=0), columns)
+    by_cell = _sum_of_squares(rest[seen], int(seen.sum()))
+    variance, freedom = by_column, columns - 1
+    if runs > 1:
+        by_run = _sum_of_squares(rest.sum(axis=1), runs)
+        variance, freedom = max(by_run + by_column - by_cell, by_cell), min(runs, columns) - 1
+    error = float(np.sqrt(variance) / total)
+    half = error * float(t.ppf((1 + level) / 2, freedom))
+    return Interval(mean, mean - half, mean + half, level, error, freedom)
 
 
-def paired_bootstrap(
+def paired(
     first: ArrayLike,
     second: ArrayLike,
+    clusters: ArrayLike | None = None,
     counts: ArrayLike | None = None,
-    *,
-    seed: int = 0,
-    resamples: int = 2000,
     level: float = 0.95,
 ) -> Interval:
-    """`two_way_bootstrap` of first - second, of two methods on the same runs and test images.
+    """`two_way` of first - second, of two methods on the same runs and pictures.
 
-    first, second: (runs, images), NaN where a method has no value; a pair counts where both have one. counts:
-    of how many pairs each difference is the mean, one unless given.
+    first, second: (runs, pictures), NaN where a method has no value; a pair counts where both have one.
     """
     first, second = np.asarray(first, float), np.asarray(second, float)
     if first.shape != second.shape:
         raise ValueError(f"first has shape {first.shape} and second {second.shape}, expected the same pairs")
-    return two_way_bootstrap(first - second, counts, seed=seed, resamples=resamples, level=level)
+    return two_way(first - second, clusters, counts, level)
 
 
-def sign_flip(
-    differences: ArrayLike, *, seed: int = 0, resamples: int = 20_000, exact_up_to: int = 16
-) -> float:
-    """Two-sided p of paired differences, one a run: how often random signs give a sum as far from zero.
+def share(hits: ArrayLike, clusters: ArrayLike | None = None, counts: ArrayLike | None = None) -> Interval:
+    """`two_way` of a share in [0, 1], within its bounds.
 
-    All 2^n choices of signs up to `exact_up_to` runs; above, `resamples` random ones, and the one that was
-    seen counts among them: (1 + as far) / (1 + resamples). With n runs no exact p is below 2 / 2^n. It speaks
-    of other runs on the same test images; `paired_bootstrap` also of other images.
+    Wilson's instead of the single pictures of one run, which are independent; and over the clusters where no
+    hit differs from another, which leaves no spread to go by.
     """
-    values = _finite("differences", differences).ravel()
-    n = len(values)
-    if n <= exact_up_to:
-        flips = (np.arange(2**n)[:, None] >> np.arange(n)) & 1
-    else:
-        flips = np.random.default_rng(seed).integers(0, 2, (resamples, n))
-    sums = np.abs((1 - 2 * flips) @ values)
-    far = sums >= np.abs(values.sum()) - 1e-9 * np.abs(values).sum()  # equal sums, added in another order
-    return float(far.mean()) if n <= exact_up_to else float((1 + far.sum()) / (1 + resamples))
+    table = np.asarray(hits, float)
+    known = table[np.isfinite(table)]
+    single = clusters is None and (counts is None or np.max(counts) == 1)
+    if np.isfinite(table).any(axis=1).sum() == 1 and single and np.isin(known, (0, 1)).all():
+        return wilson(round(known.sum()), len(known))
+    if known.size and np.ptp(known) == 0:
+        columns = np.isfinite(table).any(axis=0)
+        size = columns.sum() if clusters is None else len(np.unique(np.asarray(clusters)[columns]))
+        return wilson(round(known[0] * size), int(size))
+    interval = two_way(table, clusters, counts)
+    return replace(interval, low=max(interval.low, 0.0), high=min(interval.high, 1.0))
 
 
-def _resampled_means(table: np.ndarray, cases: np.ndarray, resamples: int, seed: int) -> np.ndarray:
-    """Means (resamples,) of tables whose rows and columns were drawn with replacement.
+def p_text(p: float) -> str:
+    """p as tables have it: "p 0.27", or "p < .01"."""
+    return "p < .01" if p < 0.01 else f"p {p:.2f}"
 
-    table: the sum of the cases in each place, and `cases` their number. How often a row and a column were
-    drawn are weights, so a resample is two products. A resample that hits no case says nothing and is left
-    out.
+
+def equivalence(interval: Interval, margin: float) -> float:
+    """p of two one-sided tests that the true value lies outside (-margin, margin); small: no difference.
+
+    interval: of a difference, by `two_way` or `paired`.
     """
-    rng = np.random.default_rng(seed)
-    rows, columns = (rng.multinomial(n, np.full(n, 1 / n), resamples) for n in table.shape)
-    sums = np.einsum("br,ri,bi->b", rows, table, columns, optimize=True)
-    counts = np.einsum("br,ri,bi->b", rows, cases, columns, optimize=True)
-    return sums[counts > 0] / counts[counts > 0]
+    below = interval.p(-margin, "greater")
+    above = interval.p(margin, "less")
+    return max(below, above)
+
+
+def holm(ps: ArrayLike) -> np.ndarray:
+    """The p values of the parts of a claim, (n,), corrected for their number (Holm, 1979)."""
+    ps = _finite("ps", ps)
+    order = np.argsort(ps, kind="stable")
+    steps = np.maximum.accumulate(ps[order] * np.arange(len(ps), 0, -1))
+    corrected = np.empty(len(ps))
+    corrected[order] = np.minimum(steps, 1.0)
+    return corrected
+
+
+def _sum_of_squares(sums: np.ndarray, groups: int) -> float:
+    """The sum of squared sums of residuals over groups, with the correction for how many groups there are."""
+    return float((sums**2).sum() * groups / (groups - 1)) if groups > 1 else 0.0
 
 
 def _finite(name: str, values: ArrayLike) -> np.ndarray:

@@ -5,7 +5,6 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from scipy.stats import binomtest
 
 from kp_helpers import config, diffusion
 from kp_helpers.evaluate import ridge
@@ -102,24 +101,6 @@ def test_wrong_sides_count_what_is_near_either_joint():
     others = np.array([0.20, 0.01, 0.03, 0.30])
     assert ridge_table.wrong_side(errors, others) == pytest.approx(2 / 3)
     assert ridge_table.wrong_side(errors[3:], others[3:]) is None
-
-
-def test_the_interval_of_one_draw_is_wilsons():
-    hits = np.array([[1.0] * 7 + [0.0] * 13])
-    known = binomtest(7, 20).proportion_ci(method="wilson")
-    assert ridge_table.interval(hits) == pytest.approx((known.low, known.high))
-    assert ridge_table.interval(np.ones((3, 20)))[0] < 0.9
-
-
-def test_the_interval_over_draws_and_pictures_covers_the_truth():
-    rng = np.random.default_rng(0)
-    covered = []
-    for _ in range(400):
-        of_draws, of_pictures = 0.4 * rng.standard_normal((8, 1)), rng.standard_normal((1, 150))
-        hits = (of_draws + of_pictures + rng.standard_normal((8, 150)) > 0).astype(float)
-        low, high = ridge_table.interval(np.where(rng.random(hits.shape) < 0.9, hits, np.nan))
-        covered.append(low <= 0.5 <= high)
-    assert 0.91 <= np.mean(covered) <= 0.99
 
 
 def test_labelled_and_tested_pictures_are_others(one_person):

@@ -63,7 +63,7 @@ def report(scores: pd.DataFrame, measures: Mapping[str, Measure] = ALL) -> list[
     """Every measure of each joint and method, in percent, over all runs and images of `score`'s rows.
 
     value: the mean over the n predictions that it is defined for, of misses over the misses. sd: of the runs'
-    means. interval: 95 %, over runs and images by the two-way bootstrap, in which the images of a sequence
+    means. interval: 95 %, over runs and images by `intervals.two_way`, in which the images of a sequence
     are one. A measure that is defined nowhere for a joint is left out.
     """
     found = []
@@ -111,8 +111,8 @@ def differences(
 ) -> pd.DataFrame:
     """A method minus each of the others, on the same pictures of the same runs, in percent points.
 
-    One row a joint, other method and measure: the mean difference, its 95 % interval over runs and images, p
-    of the sign-flip test over the runs' means, and how many runs and pairs of pictures. A measure of misses
+    One row a joint, other method and measure: the mean difference, its 95 % interval and p by
+    `intervals.paired` over runs and sequences, and how many runs and pairs of pictures. A measure of misses
     counts the pictures that both have missed. Pairs that all differ by the same have no interval: they do not
     show how far others may differ.
     """
@@ -177,16 +177,15 @@ def _measured(joint: str, method: str, cases: pd.DataFrame, column, measure: Mea
 
 
 def _interval(by_run: dict[str, pd.DataFrame], bounded: bool) -> tuple[float, float] | None:
-    """Bounds in percent of (runs, sequences); a share that never varied gets Wilson's over the sequences."""
+    """Bounds in percent of (runs, sequences); None of fewer than two sequences."""
     table, counts = by_run["mean"].to_numpy(), by_run["count"].to_numpy()
-    columns = table.shape[1]
-    if columns < 2:
+    if table.shape[1] < 2:
         return None
-    if bounded and np.nanmin(table) == np.nanmax(table):
-        found = intervals.wilson(round(np.nanmin(table) / 100 * columns), columns)
-        return 100 * found.low, 100 * found.high
-    found = intervals.two_way_bootstrap(table, counts)
-    return max(found.low, 0.0), min(found.high, 100.0) if bounded else found.high
+    if bounded:
+        interval = intervals.share(table / 100, counts=counts)
+        return 100 * interval.low, 100 * interval.high
+    interval = intervals.two_way(table, counts=counts)
+    return max(interval.low, 0.0), interval.high
 
 
 def _difference(first: dict[str, pd.DataFrame], second: dict[str, pd.DataFrame], bounded: bool) -> tuple:
@@ -197,16 +196,14 @@ def _difference(first: dict[str, pd.DataFrame], second: dict[str, pd.DataFrame],
     (one, other), counts = (first["mean"].align(second["mean"])), first["count"].align(second["count"])
     differences = (one - other).to_numpy()
     seen = np.isfinite(differences)
-    pairs = np.where(seen, np.minimum(*counts), 0)
-    sums, runs = np.where(seen, differences, 0.0) * pairs, seen.any(axis=1)
-    by_run = sums.sum(axis=1)[runs] / pairs.sum(axis=1)[runs]
-    bounds = (np.nan, np.nan)
-    if seen.shape[1] > 1 and np.ptp(differences[seen]) > 0:
-        found = intervals.paired_bootstrap(one, other, pairs)
-        farthest = 100.0 if bounded else np.inf
-        bounds = (max(found.low, -farthest), min(found.high, farthest))
-    mean = sums.sum() / pairs.sum()
-    return mean, *bounds, intervals.sign_flip(by_run), len(by_run), int(pairs.sum())
+    pairs, runs = np.where(seen, np.minimum(*counts), 0), int(seen.any(axis=1).sum())
+    if seen.any(axis=0).sum() < 2 or np.ptp(differences[seen]) == 0:
+        mean = float(np.where(seen, differences, 0.0).ravel() @ pairs.ravel() / pairs.sum())
+        return mean, np.nan, np.nan, np.nan, runs, int(pairs.sum())
+    found = intervals.paired(one, other, counts=pairs)
+    farthest = 100.0 if bounded else np.inf
+    bounds = (max(found.low, -farthest), min(found.high, farthest))
+    return found.value, *bounds, found.p(), runs, int(pairs.sum())
 
 
 def _beside_paper(measured: Measured, train_images: int) -> Measured:

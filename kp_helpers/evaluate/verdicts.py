@@ -12,6 +12,7 @@ from kp_helpers.evaluate.controls import MEAN
 from kp_helpers.evaluate.measures import ALL
 from kp_helpers.evaluate.protocol import appended_name
 from kp_helpers.evaluate.scores import MEASURES, Measured, differences, listed, report, summarise, table
+from kp_helpers.intervals import p_text
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be told"
 """The three verdicts."""
@@ -111,7 +112,7 @@ def over(scores: pd.DataFrame, places: Mapping[str, tuple[str, float]], setting:
 
 
 def _difference(row) -> str:
-    return f"{row.difference:+.1f} [{row.low:.0f}, {row.high:.0f}], p {row.p:.2f}"
+    return f"{row.difference:+.1f} [{row.low:.0f}, {row.high:.0f}], {p_text(row.p)}"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from operator import add
 
 import numpy as np
 import torch
-from scipy.stats import t as student
 
 from kp_helpers import intervals, metrics
 from kp_helpers.diffusion import Diffusion
@@ -74,7 +73,8 @@ def ridge_measures(
         }
         hits = errors[joint] <= WITHIN
         shares[joint][str(size)] = float(hits.mean()) if hits.size else None
-        bounds[joint][str(size)] = interval(hits.astype(float)) if hits.size else None
+        found = intervals.share(hits.astype(float)) if hits.size else None
+        bounds[joint][str(size)] = (found.low, found.high) if found else None
         if len(errors) == 2:
             sides[joint][str(size)] = wrong_side(*errors.values())
     means = {str(size): _mean(shares[joint][str(size)] for joint in JOINTS) for size in labels}
@@ -120,29 +120,6 @@ def wrong_side(errors: np.ndarray, other_errors: np.ndarray) -> float | None:
     """
     near = np.minimum(errors, other_errors) <= WITHIN
     return float((other_errors < errors)[near].mean()) if near.any() else None
-
-
-def interval(hits: np.ndarray) -> tuple[float, float]:
-    """95 % bounds of a share, of hits (draws, pictures) with NaN where a draw has no such picture.
-
-    Two-way cluster-robust: V_draw + V_picture - V_cell, at least V_cell, and Student's t with min(draws,
-    pictures) - 1 degrees of freedom. Wilson's for one draw, and where no hit differs from another.
-    """
-    known = np.isfinite(hits)
-    share = float(hits[known].mean())
-    fewest = min(hits.shape)
-    if fewest == 1 or np.ptp(hits[known]) == 0:
-        found = intervals.wilson(round(share * max(hits.shape)), max(hits.shape))
-        return found.low, found.high
-    rest = np.where(known, hits - share, 0.0)
-    by_draw, by_picture, by_cell = (_variance(sums) for sums in (rest.sum(1), rest.sum(0), rest[known]))
-    variance = max(by_draw + by_picture - by_cell, by_cell) / known.sum() ** 2
-    half = float(student.ppf(0.975, fewest - 1) * variance**0.5)
-    return max(share - half, 0.0), min(share + half, 1.0)
-
-
-def _variance(sums: np.ndarray) -> float:
-    return float((sums**2).sum() * len(sums) / (len(sums) - 1))
 
 
 def _mean(shares: Iterable[float | None]) -> float | None:

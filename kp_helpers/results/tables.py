@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 
+from kp_helpers.intervals import p_text
 from kp_helpers.results.answers import Answer
 from kp_helpers.results.gathered import Run, Verdict, read_table
 from kp_helpers.results.known import DIRECTION, DISC, Beside, train_images
@@ -141,7 +142,7 @@ def amount(row: Verdict) -> str:
         bounds = "" if row.low is None else f" [{row.low:+.1f}, {row.high:+.1f}]"
         parts.append(f"{row.difference:+.1f}{bounds}")
     if row.p is not None:
-        parts.append(f"p {row.p:.2f}")
+        parts.append(p_text(row.p))
     if row.n is not None:
         parts.append(f"n {row.n:.0f}" + (f" in {row.runs:.0f} runs" if row.runs else ""))
     return ", ".join([*parts, row.about] if row.about else parts)

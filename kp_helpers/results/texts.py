@@ -101,7 +101,7 @@ def _hits(run: Run) -> str:
     found = "; ".join(decided(run)) or "none"
     return (
         f"**Measured on {ground(run)}**: {where}. Hits in percent, mean ± SD over "
-        "runs, and the 95 % interval of a two-way bootstrap over runs and sequences.\n\n"
+        "runs, and the 95 % interval over runs and sequences.\n\n"
         f"{markdown(hits(run))}\n\n"
         "Differences in hits between the appended embedding and another method, on the same pictures of the "
         f"same runs, whose 95 % interval leaves out zero: {_cell(found)}.\n\n"
