@@ -8,9 +8,9 @@ TORCH_INDEX ?=
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-MORE := $(if $(MODEL),model="$(MODEL)") $(if $(DATA),data="$(DATA)") $(if $(SEED),seed=$(SEED))
+MORE := $(if $(MODEL),model="$(MODEL)") $(if $(DATA),data="$(DATA)") $(if $(SEED),seed=$(SEED)) $(if $(DEVICE),device="$(DEVICE)")
 SNAKEMAKE := $(BIN)/snakemake --profile profiles/local --cores $(CORES)
-SWEEP_CONFIG := --config profile=$(PROFILE) run=$(RUN) $(if $(SWEEP),sweep=$(SWEEP)) $(MORE)
+SWEEP_CONFIG := --config profile=$(PROFILE) run='"$(RUN)"' $(if $(SWEEP),sweep=$(SWEEP)) $(MORE)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup reproduce sweep sweep-slurm test test-kernels lab app train-figures lint format clean
@@ -19,7 +19,7 @@ help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 	@echo
 	@echo "reproduce takes PROFILE=quick|smoke|paper, RUN=name (of the result, else the profile's), CORES=n, SEED=n,"
-	@echo "  MODEL=folder or hub id, DATA=folder of 3DPW; sweep takes SWEEP=name (else all) and CORES=n;"
+	@echo "  MODEL=folder or hub id, DATA=folder of 3DPW, DEVICE=cuda:0 and such (else a GPU if there is one); sweep takes SWEEP=name (else all) and CORES=n;"
 	@echo "  setup takes TORCH_INDEX=url and PYTHON=python3.x"
 
 setup: $(STAMP)  ## make .venv and install the project with the pinned versions
@@ -35,7 +35,7 @@ $(STAMP): pyproject.toml requirements.lock
 reproduce: $(STAMP)  ## the main job: world, notebooks, results/index.html
 	@case "$(PROFILE)" in quick|smoke|paper) ;; \
 		*) echo "PROFILE=$(PROFILE) is unknown: quick, smoke or paper"; exit 2;; esac
-	@status=0; $(SNAKEMAKE) --config profile=$(PROFILE) run=$(RUN) $(MORE) || status=$$?; \
+	@status=0; $(SNAKEMAKE) --config profile=$(PROFILE) run='"$(RUN)"' $(MORE) || status=$$?; \
 		mkdir -p results && $(BIN)/python -m kp_helpers.results index results && exit $$status
 
 sweep: $(STAMP)  ## the jobs of sweeps.yaml on this machine, then what is missing, failed or done

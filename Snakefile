@@ -1,6 +1,7 @@
 # The batch: which notebook needs what. `make reproduce` runs it here, `snakemake --profile profiles/slurm` on a cluster.
 #
 # --config profile=quick|smoke|paper  run=name  seed=0  model=figures|folder|hub id  data=folder in 3DPW's layout
+#   device=auto|cpu|cuda:0
 # Every rule runs one notebook through kp_helpers.reproduce; what is done is known from the files alone.
 #
 # `snakemake --profile profiles/local sweep` does the jobs of sweeps.yaml, --config sweep=name those of one sweep.
@@ -23,6 +24,7 @@ SEED = int(config.get("seed", 0))
 MODEL = config.get("model") or "figures"
 WORLD, SEQUENCES, FRAMES = WORLDS[PROFILE]
 DATA = config.get("data") or WORLD
+DEVICE = config.get("device") or "auto"
 READY = f"{WORLD}/manifest.json" if DATA == WORLD else DATA
 
 FIRST = ["00_figures_world", "01_attention_extraction", "02_stable_keypoints"]
@@ -94,7 +96,7 @@ rule alone:
         mem_mb=8000,
     shell:
         "{sys.executable} -m kp_helpers.reproduce {input.notebook} results/{wildcards.notebook}/{RUN} --overwrite"
-        " -p model {MODEL:q} -p data {DATA:q} -p seed {SEED} -p profile {PROFILE} {params.more}"
+        " -p model {MODEL:q} -p data {DATA:q} -p device {DEVICE:q} -p seed {SEED} -p profile {PROFILE} {params.more}"
 
 
 use rule alone as base with:

@@ -3,12 +3,14 @@ import json
 import shutil
 import socket
 
+import httpx
 import pytest
 import torch
+from huggingface_hub import errors
 from safetensors.torch import load_file, save_file
 
 from kp_helpers import diffusion
-from kp_helpers.diffusion import ModelError, model_folder
+from kp_helpers.diffusion import ModelError, loading, model_folder
 
 UNET = "unet/diffusion_pytorch_model.safetensors"
 VAE = "vae/diffusion_pytorch_model.safetensors"
@@ -120,12 +122,120 @@ def test_truncated_weights(folder, name):
     _refused(folder, name, "truncated")
 
 
-@pytest.mark.parametrize("name", [UNET, VAE, TEXT])
-def test_a_pickle_in_the_place_of_safetensors(folder, name):
-    path = folder / name
-    torch.save(load_file(path), path.with_name("weights.bin"))
+class Hostile:
+    def __reduce__(self):
+        return print, ("it ran",)
+
+
+@pytest.mark.parametrize(
+    ("name", "pickle"),
+    [
+        (UNET, "diffusion_pytorch_model.bin"),
+        (VAE, "diffusion_pytorch_model.bin"),
+        (TEXT, "pytorch_model.bin"),
+    ],
+)
+def test_a_pickle_is_read_as_numbers_and_what_asks_for_code_is_refused(folder, tiny_sd, name, pickle, capfd):
+    path, part = folder / name, name.split("/")[0]
+    tensors = load_file(path)
     path.unlink()
-    _refused(folder, name, "found only weights.bin, a pickle")
+    torch.save(tensors, path.with_name(pickle))
+    _same(getattr(diffusion.load(folder), part), getattr(tiny_sd, part))
+    torch.save({**tensors, "more": Hostile()}, path.with_name(pickle))
+    _refused(folder, pickle)
+    assert "it ran" not in capfd.readouterr().out
+    path.with_name(pickle).rename(path.with_name("weights.ckpt"))
+    _refused(folder, name, "found only weights.ckpt, a pickle of another name")
+
+
+def _same(network, expected) -> None:
+    wanted = expected.state_dict()
+    assert all(torch.equal(value, wanted[key]) for key, value in network.state_dict().items())
+
+
+def _sharded(path, variant: str = "") -> None:
+    """The weights of a file as two shards with their index, as diffusers and transformers write them."""
+    tensors = load_file(path)
+    stem, middle = path.name.partition(".")[0], f".{variant}" if variant else ""
+    shards = [f"{stem}{middle}-0000{n}-of-00002.safetensors" for n in (1, 2)]
+    place = {key: shards[number % 2] for number, key in enumerate(sorted(tensors))}
+    for shard in shards:
+        own = {key: tensor for key, tensor in tensors.items() if place[key] == shard}
+        save_file(own, path.with_name(shard), metadata={"format": "pt"})
+    index = {"metadata": {"total_size": 1}, "weight_map": place}
+    path.with_name(f"{stem}.safetensors.index{middle}.json").write_text(json.dumps(index))
+    path.unlink()
+
+
+def test_shards_are_the_whole(folder, tiny_sd):
+    for name in (UNET, VAE, TEXT):
+        _sharded(folder / name)
+    found = diffusion.load(folder)
+    for part in ("unet", "vae", "text_encoder"):
+        _same(getattr(found, part), getattr(tiny_sd, part))
+    assert found.fingerprint == diffusion.load(folder).fingerprint
+    next((folder / "unet").glob("*-00002-of-*")).unlink()
+    _refused(folder, "-00002-of-00002.safetensors: missing, expected all shards")
+
+
+@pytest.mark.parametrize("sharded", [False, True])
+def test_half_precision_alone_is_taken_and_made_float32(folder, tiny_sd, sharded):
+    for name in (UNET, VAE, TEXT):
+        path = folder / name
+        half = {key: tensor.half() for key, tensor in load_file(path).items()}
+        path.unlink()
+        whole = path if sharded else path.with_name(path.name.replace(".", ".fp16.", 1))
+        save_file(half, whole, metadata={"format": "pt"})
+        if sharded:
+            _sharded(path, "fp16")
+    found = diffusion.load(folder)
+    assert found.unet.dtype == found.vae.dtype == found.text_encoder.dtype == torch.float32
+    expected = tiny_sd.unet.state_dict()
+    for key, value in found.unet.state_dict().items():
+        assert torch.equal(value, expected[key].half().float()), key
+
+
+@pytest.mark.parametrize("name", [UNET, VAE, TEXT])
+def test_a_git_lfs_pointer_is_named(folder, name):
+    (folder / name).write_text(
+        "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 3438167540\n"
+    )
+    _refused(folder, name, "is a Git LFS pointer", "git lfs pull")
+
+
+def test_any_scheduler_gives_its_noise_schedule(folder, tiny_sd):
+    path = folder / "scheduler" / "scheduler_config.json"
+    config = json.loads(path.read_text())
+    path.write_text(
+        json.dumps({**config, "_class_name": "UniPCMultistepScheduler", "disable_corrector": [0]})
+    )
+    assert torch.equal(diffusion.load(folder).scheduler.alphas_cumprod, tiny_sd.scheduler.alphas_cumprod)
+
+
+def test_a_scheduler_without_its_betas(folder):
+    path = "scheduler/scheduler_config.json"
+    _edit(folder / path, lambda config: config.update(beta_strat=config.pop("beta_start")))
+    _refused(folder, f"{path}: has no 'beta_start', expected it; the nearest setting is 'beta_strat'")
+
+
+def test_an_inpainting_model_is_refused(folder):
+    _edit(folder / "unet" / "config.json", lambda config: config.update(in_channels=9))
+    _edit_tensors(folder / UNET, lambda t: t.update({"conv_in.weight": torch.zeros(16, 9, 3, 3)}))
+    _refused(folder, "unet/config.json: in_channels is 9, expected 4; inpainting")
+
+
+def test_a_dtype_may_be_a_name_and_no_other(folder):
+    found = diffusion.load(folder, dtype="bfloat16")
+    assert found.unet.dtype == found.text_encoder.dtype == torch.bfloat16
+    for wrong in ("float8", "int8", torch.int64):
+        with pytest.raises(ModelError, match="dtype is .*, expected float32, bfloat16 or float16"):
+            diffusion.load(folder, dtype=wrong)
+
+
+def test_the_device_is_a_gpu_where_there_is_one(monkeypatch):
+    for present, expected in ((True, "cuda"), (False, "cpu")):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda present=present: present)
+        assert loading._available("auto") == expected
 
 
 @pytest.mark.parametrize("name", [UNET, VAE, TEXT])
@@ -160,7 +270,6 @@ def test_nan_in_the_weights(folder, name):
     [
         ("unet/config.json", "layers_per_blok", "layers_per_block"),
         ("vae/config.json", "scaling_facto", "scaling_factor"),
-        ("scheduler/scheduler_config.json", "beta_strat", "beta_start"),
     ],
 )
 def test_an_unknown_setting(folder, path, key, nearest):
@@ -196,7 +305,26 @@ def test_a_component_of_another_kind(folder):
 def test_offline_and_not_cached_says_how_to_fetch(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    _refused("someone/some-model@abc", "hf download someone/some-model --revision abc", "HF_HUB_OFFLINE")
+    _refused(
+        "someone/some-model@abc", "hf download someone/some-model --revision abc --include", "HF_HUB_OFFLINE"
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "said"),
+    [
+        (errors.GatedRepoError, 403, "is gated (GatedRepoError): accept its licence"),
+        (errors.RevisionNotFoundError, 404, "has no revision 'main'"),
+        (errors.RepositoryNotFoundError, 404, "is no repository that the hub shows you"),
+        (errors.HfHubHTTPError, 429, "the hub asks to wait"),
+    ],
+)
+def test_what_the_hub_refuses_is_said_by_name(kind, status, said, monkeypatch):
+    def fetch(repo, revision, allow_patterns):
+        raise kind("no", response=httpx.Response(status, request=httpx.Request("GET", "https://hub")))
+
+    monkeypatch.setattr(model_folder, "snapshot_download", fetch)
+    _refused("someone/tiny@main", f"someone/tiny: {said}")
 
 
 def test_a_hub_id_is_recorded_with_the_commit(folder, tmp_path, monkeypatch):
@@ -236,5 +364,5 @@ def test_without_the_gpu_it_says_so_and_keeps_the_precision(tiny_sd_folder, monk
     with pytest.warns(UserWarning, match="'cuda:1' is not present on this machine: running on the CPU"):
         loaded = diffusion.load(tiny_sd_folder, device="cuda:1")
     assert loaded.device.type == "cpu" and loaded.unet.dtype == torch.float32
-    with pytest.raises(ModelError, match="device is 'gpu', expected cpu, cuda"):
+    with pytest.raises(ModelError, match="device is 'gpu', expected auto, cpu, cuda"):
         diffusion.load(tiny_sd_folder, device="gpu")

@@ -163,7 +163,7 @@ def test_the_second_encoder_is_checked_as_the_first(folder):
     _refused(folder, SECOND, "text_projection.weight", "missing")
     torch.save(load_file(path), path.with_name("weights.bin"))
     path.unlink()
-    _refused(folder, SECOND, "found only weights.bin, a pickle")
+    _refused(folder, SECOND, "found only weights.bin, a pickle of another name")
 
 
 def test_the_second_pair_must_be_there_and_bring_no_code(folder):

@@ -11,8 +11,9 @@ import torch
 from safetensors import safe_open
 
 from kp_helpers.diffusion import FIGURES
-from kp_helpers.diffusion.model_folder import WEIGHTS, sha256
+from kp_helpers.diffusion.model_folder import WEIGHTS
 from kp_helpers.results.texts import COMMAND, TEXTS, write_texts
+from kp_helpers.store import sha256
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

@@ -4,6 +4,6 @@ latent.
 
 from kp_helpers.diffusion.loading import FIGURES, SHIPPED, load, load_network
 from kp_helpers.diffusion.model import Diffusion
-from kp_helpers.diffusion.model_folder import WEIGHTS, ModelError
+from kp_helpers.diffusion.model_folder import ModelError
 
-__all__ = ["FIGURES", "SHIPPED", "WEIGHTS", "Diffusion", "ModelError", "load", "load_network"]
+__all__ = ["FIGURES", "SHIPPED", "Diffusion", "ModelError", "load", "load_network"]

@@ -4,21 +4,22 @@ Each check stands for a way in which it goes wrong silently otherwise: diffusers
 random numbers, falls back to pickles, accepts NaN and ignores a misspelt setting.
 """
 
+import difflib
 import inspect
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import diffusers
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from kp_helpers.diffusion import model_folder
+from kp_helpers.diffusion import model_folder, weights
 from kp_helpers.diffusion.model import Diffusion
-from kp_helpers.diffusion.model_folder import CONFIGS, INDEX, WEIGHTS, ModelError, first_line
+from kp_helpers.diffusion.model_folder import CONFIGS, INDEX, ModelError, first_line
+from kp_helpers.diffusion.weights import Weights
 
 FIGURES = Path(__file__).parents[1] / "figures" / "model"
 SHIPPED = {"figures": FIGURES, "figures-plain": FIGURES.with_name("model_plain")}
@@ -30,25 +31,34 @@ NETWORKS = {
     "text_encoder_2": CLIPTextModelWithProjection,
 }
 
+DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+NEEDED = ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule")
+"""Of the noise schedule, in the settings of any scheduler."""
+ALSO_READ = ("trained_betas", "prediction_type", "rescale_betas_zero_snr", "steps_offset", "set_alpha_to_one")
 
-def load(model: str | Path, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Diffusion:
+
+def load(model: str | Path, device: str = "auto", dtype: torch.dtype | str = torch.float32) -> Diffusion:
     """Load a model, frozen and ready to read.
 
     model: "figures", the small model shipped with the kit, or "figures-plain", its twin that was trained by
     denoising alone; a folder; or a hub id "owner/name", with "@revision" to pin it. A name that begins with
     "/", "." or "~", has no or several slashes, or whose first part is a folder here is a path, and for a path
-    the network is never asked. device: where it runs; without the named GPU, on the CPU, with a warning.
-    Raises ModelError, whose sentence names the file.
+    the network is never asked. device: where it runs, as torch names it; "auto" takes a CUDA GPU if there is
+    one; without the named GPU, on the CPU, with a warning. dtype: of the weights, whichever they are stored
+    in; also by name. Raises ModelError, whose sentence names the file.
     """
-    device = _available(device)
+    device, dtype = _available(device), _checked_dtype(dtype)
     folder, revision = model_folder.locate(SHIPPED.get(str(model), model))
-    parts = _components(folder, dtype)
+    configs = model_folder.check(folder, _known_settings())
+    found = {part: weights.find(folder / part, part) for part in NETWORKS if part in configs}
+    parts = _components(folder, configs, found, dtype)
     for part in [part for part in NETWORKS if part in parts]:
         parts[part].requires_grad_(False).eval().to(device)
     return Diffusion(
         **parts,
         name=str(model),
-        fingerprint=model_folder.sha256(folder / "unet" / WEIGHTS["unet"]),
+        fingerprint=found["unet"].fingerprint,
+        vae_fingerprint=found["vae"].fingerprint,
         folder=folder,
         revision=revision,
         default_timestep=model_folder.default_timestep(folder, len(parts["scheduler"].alphas_cumprod)),
@@ -56,32 +66,46 @@ def load(model: str | Path, device: str = "cpu", dtype: torch.dtype = torch.floa
 
 
 def _available(device: str) -> str:
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
     present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     kind = device.split(":")[0]
     if kind not in present:
-        raise ModelError(f"device is {device!r}, expected cpu, cuda, cuda:N or mps")
+        raise ModelError(f"device is {device!r}, expected auto, cpu, cuda, cuda:N or mps")
     if not present[kind]:
         warnings.warn(f"device {device!r} is not present on this machine: running on the CPU", stacklevel=3)
         return "cpu"
     return device
 
 
-def _components(folder: Path, dtype: torch.dtype) -> dict:
+def _checked_dtype(dtype: torch.dtype | str) -> torch.dtype:
+    kind = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+    if kind not in DTYPES:
+        raise ModelError(f"dtype is {dtype!r}, expected float32, bfloat16 or float16")
+    return kind
+
+
+def _components(
+    folder: Path, configs: dict[str, dict], found: dict[str, Weights], dtype: torch.dtype
+) -> dict:
     """The components of a checked folder by name, and `zeros_when_empty`."""
-    configs = model_folder.check(folder, _known_settings())
+    schedule = _noise_schedule(folder, configs["scheduler"])
     for part in ("unet", "vae"):
-        _check_shapes(folder, part)
-    networks = [part for part in NETWORKS if part in configs]
+        _check_shapes(folder, part, found[part])
+    channels = configs["unet"].get("in_channels", 4)
+    if channels != 4:
+        path = folder / "unet" / CONFIGS["unet"]
+        raise ModelError(f"{path}: in_channels is {channels}, expected 4; inpainting models take more")
     parts = {
-        part: load_network(NETWORKS[part], folder / part / WEIGHTS[part], _dtype(part, configs[part], dtype))
-        for part in networks
+        part: load_network(NETWORKS[part], folder / part, own, _dtype(part, configs[part], dtype))
+        for part, own in found.items()
     }
     _check_widths(folder, parts)
     try:
         for part in configs:
             if part.startswith("tokenizer"):
                 parts[part] = CLIPTokenizer.from_pretrained(str(folder / part), local_files_only=True)
-        parts["scheduler"] = DDIMScheduler.from_config(configs["scheduler"])
+        parts["scheduler"] = DDIMScheduler(**schedule)
     except Exception as error:  # the libraries raise many types; the folder is what has to be named
         raise ModelError(f"{folder}: tokenizer or scheduler cannot be built ({first_line(error)})") from error
     zeros = configs[INDEX].get("force_zeros_for_empty_prompt", True)  # diffusers' own default for SDXL
@@ -104,19 +128,25 @@ def _check_widths(folder: Path, parts: dict) -> None:
         raise ModelError(f"{path}: cross_attention_dim is {wanted}, expected the width {given}")
 
 
+def _noise_schedule(folder: Path, config: dict) -> dict:
+    """Of any scheduler's settings those of the noise schedule."""
+    for name in NEEDED:
+        if name not in config:
+            nearest = difflib.get_close_matches(name, config, n=1, cutoff=0.0) or ["none"]
+            path = folder / "scheduler" / CONFIGS["scheduler"]
+            raise ModelError(f"{path}: has no {name!r}, expected it; the nearest setting is {nearest[0]!r}")
+    return {name: config[name] for name in (*NEEDED, *ALSO_READ) if name in config}
+
+
 def _known_settings() -> dict[str, set[str]]:
-    """The settings that a U-Net, a VAE and a scheduler know, from their own signatures."""
-    names = ("DDIM", "DDPM", "PNDM", "EulerDiscrete", "LMSDiscrete", "DPMSolverMultistep")
-    schedulers = [getattr(diffusers, f"{name}Scheduler") for name in names]
-    kinds = {"unet": [UNet2DConditionModel], "vae": [AutoencoderKL], "scheduler": schedulers}
-    return {
-        part: {k for kind in of for k in inspect.signature(kind).parameters} for part, of in kinds.items()
-    }
+    """The settings that a U-Net and a VAE know, from their own signatures."""
+    kinds = {"unet": UNet2DConditionModel, "vae": AutoencoderKL}
+    return {part: set(inspect.signature(kind).parameters) for part, kind in kinds.items()}
 
 
-def _check_shapes(folder: Path, part: str) -> None:
-    """Compare the file's header with the shapes that the config asks for, before memory is taken for them."""
-    kind, path = NETWORKS[part], folder / part / WEIGHTS[part]
+def _check_shapes(folder: Path, part: str, found: Weights) -> None:
+    """Compare the header with the shapes that the config asks for, before memory is taken for them."""
+    kind, path = NETWORKS[part], found.files[0]
     try:
         with torch.device("meta"):
             expected = kind.from_config(kind.load_config(str(folder / part))).state_dict()
@@ -124,26 +154,30 @@ def _check_shapes(folder: Path, part: str) -> None:
         raise ModelError(
             f"{folder / part / 'config.json'}: no {kind.__name__} ({first_line(error)})"
         ) from error
-    for name, found in model_folder.tensor_shapes(path).items():
-        if name in expected and found != tuple(expected[name].shape):
+    for name, shape in found.shapes().items():
+        if name in expected and shape != tuple(expected[name].shape):
             wanted = tuple(expected[name].shape)
-            raise ModelError(f"{path}: tensor {name!r} has shape {found}, expected {wanted} by config.json")
+            raise ModelError(f"{path}: tensor {name!r} has shape {shape}, expected {wanted} by config.json")
 
 
-def load_network(kind: type, path: Path, dtype: torch.dtype = torch.float32) -> torch.nn.Module:
+def load_network(
+    kind: type, folder: Path, found: Weights, dtype: torch.dtype = torch.float32
+) -> torch.nn.Module:
     """One network of diffusers or transformers with its weights: complete, of the right shapes, finite.
 
-    path: of the safetensors file, beside which its settings stand. Raises ModelError.
+    folder: of its settings and weights. Raises ModelError.
     """
-    model_folder.tensor_shapes(path)  # names the file if it is truncated
-    options = {"use_safetensors": True, "local_files_only": True, "output_loading_info": True}
+    found.shapes()  # names the file if it is truncated
+    path = found.files[0]
+    options = {"variant": found.variant, "use_safetensors": not found.pickled}
+    options |= {"local_files_only": True, "output_loading_info": True}
     if issubclass(kind, PreTrainedModel):
         options |= {"dtype": dtype, "ignore_mismatched_sizes": True}  # reported below, with the shapes
     else:
         options |= {"torch_dtype": dtype}
     try:
         with _quietly():
-            network, info = kind.from_pretrained(str(path.parent), **options)
+            network, info = kind.from_pretrained(str(folder), **options)
     except Exception as error:
         raise ModelError(f"{path}: cannot be loaded as {kind.__name__} ({first_line(error)})") from error
     for name in sorted(info["missing_keys"]):

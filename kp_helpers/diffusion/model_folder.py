@@ -1,17 +1,17 @@
 """A model folder on disk: find it, fetch it, check it, before anything in it is used.
 
 A folder is a diffusers pipeline folder of Stable Diffusion 1, 2 or XL. Nothing in it is trusted: only
-safetensors weights and JSON settings are read, and what asks for code is refused.
+weights and JSON settings are read, and what asks for code is refused.
 """
 
 import difflib
-import hashlib
 import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
+from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 from safetensors import SafetensorError, safe_open
 
 CONFIGS = {
@@ -75,13 +75,28 @@ def _from_hub(repo: str, revision: str | None, fetched: Sequence[str]) -> tuple[
     try:
         folder = Path(snapshot_download(repo, revision=revision, allow_patterns=list(fetched)))
     except Exception as error:  # the hub's client raises some twenty types; all mean that there is no model
-        pinned = f" --revision {revision}" if revision else ""
-        raise ModelError(
-            f"{repo}: found neither as a folder here nor in the hub's cache, and it could not be fetched "
-            f"({type(error).__name__}); with a network run `hf download {repo}{pinned}` with HF_HUB_OFFLINE "
-            "unset, or set HF_HOME to a folder whose cache holds it"
-        ) from error
+        raise ModelError(f"{repo}: {_why_not_fetched(error, repo, revision, fetched)}") from error
     return folder, folder.name
+
+
+def _why_not_fetched(error: Exception, repo: str, revision: str | None, fetched: Sequence[str]) -> str:
+    """What went wrong with the hub, by name, and the way on."""
+    name = type(error).__name__
+    if isinstance(error, GatedRepoError):
+        return f"is gated ({name}): accept its licence on the hub's page of it, then `hf auth login`"
+    if isinstance(error, RevisionNotFoundError):
+        return f"has no revision {revision!r} ({name}), expected a branch, tag or commit of it"
+    if isinstance(error, RepositoryNotFoundError):
+        return f"is no repository that the hub shows you ({name}); check the name, or `hf auth login`"
+    if getattr(getattr(error, "response", None), "status_code", None) == 429:
+        return f"the hub asks to wait ({name}, 429): try again in some minutes, or `hf auth login`"
+    pinned = f" --revision {revision}" if revision else ""
+    patterns = " ".join(f"--include '{pattern}'" for pattern in fetched)
+    return (
+        f"found neither as a folder here nor in the hub's cache, and it could not be fetched ({name}); with "
+        f"a network run `hf download {repo}{pinned} {patterns}` with HF_HUB_OFFLINE unset, or set HF_HOME to "
+        "a folder whose cache holds it"
+    )
 
 
 def check(folder: Path, known: dict[str, set[str]]) -> dict[str, dict]:
@@ -93,8 +108,6 @@ def check(folder: Path, known: dict[str, set[str]]) -> dict[str, dict]:
     index = _checked_index(folder / INDEX)
     parts = PIPELINES[index["_class_name"]]
     _check_no_code(folder)
-    for part in [part for part in WEIGHTS if part in parts]:
-        _check_weights_file(folder / part / WEIGHTS[part])
     configs = {part: _config(folder / part / CONFIGS[part]) for part in parts}
     for part, keys in known.items():
         _check_keys(folder / part / CONFIGS[part], configs[part], keys)
@@ -102,13 +115,10 @@ def check(folder: Path, known: dict[str, set[str]]) -> dict[str, dict]:
 
 
 def check_network(folder: Path) -> tuple[Path, dict]:
-    """The weights of a folder that holds one network of transformers, and its `preprocessor_config.json`,
-    after its files have been checked.
-    """
+    """The folder of one network of transformers and its `preprocessor_config.json`, both checked."""
     _check_no_code(folder)
-    _check_weights_file(folder / NETWORK_WEIGHTS)
     _config(folder / NETWORK_CONFIGS[0])
-    return folder / NETWORK_WEIGHTS, _config(folder / NETWORK_CONFIGS[1])
+    return folder, _config(folder / NETWORK_CONFIGS[1])
 
 
 def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
@@ -127,12 +137,6 @@ def default_timestep(folder: Path, levels: int) -> int:
     if type(timestep) is not int or not 0 <= timestep < levels:
         raise ModelError(f"{path}: timestep is {timestep!r}, expected an integer from 0 to {levels - 1}")
     return timestep
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file, as hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def first_line(error: Exception) -> str:
@@ -157,19 +161,6 @@ def _checked_index(path: Path) -> dict:
 def _check_no_code(folder: Path) -> None:
     for path in sorted(folder.rglob("*.py")):
         raise ModelError(f"{path}: the model folder brings code, expected weights and settings only")
-
-
-def _check_weights_file(path: Path) -> None:
-    if path.is_file():
-        return
-    pickles = sorted(
-        p.name for ending in ("bin", "pt", "pth", "ckpt") for p in path.parent.glob(f"*.{ending}")
-    )
-    if pickles:
-        raise ModelError(
-            f"{path}: missing, found only {pickles[0]}, a pickle that can run code; expected safetensors"
-        )
-    raise ModelError(f"{path}: missing, expected the component's weights as safetensors")
 
 
 def _config(path: Path) -> dict:

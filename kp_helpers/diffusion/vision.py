@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from transformers import CLIPModel, YolosForObjectDetection
 
-from kp_helpers.diffusion import FIGURES, load_network, model_folder
+from kp_helpers.diffusion import FIGURES, load_network, model_folder, weights
 from kp_helpers.diffusion.model_folder import NETWORK_CONFIGS, NETWORK_WEIGHTS, ModelError
 
 
@@ -98,8 +98,9 @@ def _load(
     the file.
     """
     folder, revision = model_folder.locate(model, [NETWORK_WEIGHTS, *NETWORK_CONFIGS], expected)
-    path, settings = model_folder.check_network(folder)
-    network = load_network(kind, path).requires_grad_(False).eval().to(device)
+    place, settings = model_folder.check_network(folder)
+    network = load_network(kind, place, weights.find(place, "network"))
+    network.requires_grad_(False).eval().to(device)
     side = getattr(network.config, "vision_config", network.config).image_size
     scale = [
         _of_channels(folder / NETWORK_CONFIGS[1], settings, name, device)

@@ -46,7 +46,7 @@ class Session:
         samples = " and ".join(str(len(samples)) for samples in self.sets)
         base = "" if self.base is None else f"; base of {len(self.base)} tokens"
         size = self.frozen.image_size
-        return f"model {self.model}, {size} px; data: {self.kind}, {samples} samples{base}"
+        return f"model {self.model}, {size} px, on {self.device}; data: {self.kind}, {samples} samples{base}"
 
     def finish(
         self,
@@ -92,7 +92,7 @@ def begin(
     model: str,
     data: str,
     seed: int,
-    device: str = "cpu",
+    device: str = "auto",
     joints: Sequence[str] = (),
     splits: Sequence[str] = ("train", "test"),
     base: str | None = None,
@@ -103,9 +103,9 @@ def begin(
 
     Relative paths start at the checkout. A run that exists is refused before anything is loaded, but for one
     called "notebook", which is replaced. base: the file that notebook 02 saved; empty means the run of the
-    same name. cache, checkpoint: folders; empty keeps nothing.
+    same name. cache, checkpoint: folders; empty keeps nothing. device: as for `diffusion.load`.
     """
-    root = project_path(results)
+    root, run = project_path(results), str(run)  # papermill takes a run called 007 for a number
     RunFolder(root, notebook, run, overwrite=run == "notebook").discard()
     folder = project_path(data)
     sets = tuple(evaluate.data_set(folder, split, joints) for split in splits)
@@ -120,7 +120,7 @@ def begin(
         results=root,
         seed=seed,
         model=model,
-        device=device,
+        device=str(frozen.device),
         frozen=frozen,
         base=tokens,
         sets=sets,

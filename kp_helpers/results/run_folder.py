@@ -140,7 +140,7 @@ class RunFolder:
 
 def project_path(path: str | Path) -> Path:
     """A path as notebooks take it: a relative one starts at the checkout, whatever the working directory."""
-    return _CHECKOUT / path
+    return _CHECKOUT / Path(path).expanduser()
 
 
 def checked_name(name: str, field: str) -> str:

@@ -9,10 +9,9 @@ from functools import cached_property
 import torch
 
 from kp_helpers import attention, embeddings, reading
-from kp_helpers.diffusion import WEIGHTS
 from kp_helpers.stages.readout_cache import ReadoutCache, ReadoutView
 from kp_helpers.stages.views import TrainingViews
-from kp_helpers.store import digest, key_of, sha256
+from kp_helpers.store import digest, key_of
 
 
 class CoupledMaps:
@@ -93,7 +92,7 @@ class ReadoutMaps:
         timestep = self.views.timestep
         return {
             "unet": model.fingerprint,
-            "vae": sha256(model.folder / "vae" / WEIGHTS["vae"]),
+            "vae": model.vae_fingerprint,
             "revision": model.revision,
             "scales": [model.vae.config.scaling_factor, float(model.scheduler.alphas_cumprod[timestep])],
             "computed": [str(model.unet.dtype), model.device.type, settings.precision],

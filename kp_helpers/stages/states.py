@@ -12,7 +12,6 @@ from pathlib import Path
 import torch
 
 from kp_helpers import store
-from kp_helpers.diffusion import WEIGHTS
 from kp_helpers.stages.records import StepRecord
 from kp_helpers.store import DamagedError
 
@@ -97,13 +96,12 @@ class States:
 def key_of(stage) -> str:
     """SHA-256 of all that a run of a stage follows from: settings, model, data and the package's own code."""
     diffusion = stage.diffusion
-    vae = diffusion.folder / "vae" / WEIGHTS["vae"]
     return store.key_of(
         stage=type(stage).__qualname__,
         about=stage.about,
         settings=stage.settings.model_dump(mode="json"),
         model=diffusion.fingerprint,
-        vae=_sha256(vae, vae.stat().st_mtime_ns),
+        vae=diffusion.vae_fingerprint,
         device=torch.device(diffusion.device).type,
         data=store.digest({name: tensor.detach().cpu() for name, tensor in stage.data.items()}),
         code=_code(),
@@ -147,12 +145,6 @@ def _unpacked(tensors: dict[str, torch.Tensor], facts: dict) -> dict:
         "records": records,
         "settings": facts["settings"],
     }
-
-
-@cache
-def _sha256(path: Path, changed: int) -> str:
-    """SHA-256 of a file that was changed at a time, in ns."""
-    return store.sha256(path)
 
 
 @cache
