@@ -45,7 +45,8 @@ def replace_file(path: str | Path, write: Callable[[Path], object]) -> Path:
     partial = Path(name)
     try:
         write(partial)
-        partial.chmod(0o644)
+        with suppress(PermissionError):  # some mounted disks know no modes
+            partial.chmod(0o644)
         with partial.open("rb") as file:
             os.fsync(file.fileno())
         partial.replace(path)
@@ -124,7 +125,7 @@ def held(lock: Path) -> Iterator[None]:
     lock.parent.mkdir(parents=True, exist_ok=True)
     signature = lock.with_name(f"{lock.name}.holder")
     try:
-        with FileLock(lock, timeout=0):
+        with _lock(lock):
             if before := _text(signature):
                 warnings.warn(f"{lock}: taken over; its holder, {before}, was killed", stacklevel=3)
             since = time.strftime("%Y-%m-%d %H:%M:%S")
@@ -138,6 +139,22 @@ def held(lock: Path) -> Iterator[None]:
     except Timeout:
         holder = _text(signature) or "another process"
         raise HeldError(f"{lock}: held by {holder}, expected nobody; wait for its end or stop it") from None
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """filelock's lock; on a disk without locks, as some shared ones are, a warning and no lock."""
+    lock = FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except (NotImplementedError, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP):
+            raise
+        warnings.warn(f"{path}: this disk has no locks, so nothing keeps two runs apart", stacklevel=5)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _checksum(tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> str:

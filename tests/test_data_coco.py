@@ -49,6 +49,17 @@ def test_people_come_with_their_points_and_boxes(tmp_path):
     assert left_out == {"of a crowd": 1, "without keypoints": 1, "images without a label": 1}
 
 
+def test_people_without_a_joint_and_sizes_of_zero_say_nothing(tmp_path):
+    whole = content()
+    whole["annotations"][0]["keypoints"] = [0, 0, 0, 0, 0, 0]
+    whole["images"][0] |= {"width": 0, "height": 0}
+    path = tmp_path / "labels.json"
+    path.write_text(json.dumps(whole), encoding="utf-8-sig")  # as Windows writes it
+    _, (only,), left_out = read_coco(path)
+    assert (only.person, only.size) == (1, None) and left_out["people without a labelled joint"] == 1
+    assert left_out["images without a label"] == 1
+
+
 def changed(*keys_and_value):
     *keys, last, value = keys_and_value
     whole = content()
@@ -77,6 +88,14 @@ def changed(*keys_and_value):
         (changed("annotations", 0, "keypoints", [1, 2, 2]), r"annotations\[0\]: keypoints are not 6 numbers"),
         (changed("annotations", 0, "keypoints", [1, 2, 2, 1, "2", 2]), "keypoints are not 6 numbers"),
         (changed("annotations", 0, "keypoints", [1, 2, 2, 1, 10**400, 2]), "keypoints are not 6 numbers"),
+        (
+            changed("annotations", 0, "keypoints", [1, 2, 0.98, 3, 4, 2]),
+            "third number of 'nose' is 0.98, which looks like a score of a prediction; expected 0, 1 or 2",
+        ),
+        (
+            changed("annotations", 0, "keypoints", [1, 2, 2, 3, 4, -1]),
+            "number of 'left_foot' is -1; expected",
+        ),
         (changed("annotations", 0, "bbox", [1, 2, 3]), "bbox is .1, 2, 3., expected x, y, width, height"),
         (changed("annotations", 0, "bbox", [1, 2, -3, 4]), "bbox is .*, expected a box with a width"),
         (changed("categories", 0, "keypoints", ["a", "a"]), "category 1: keypoints are no list of different"),

@@ -125,3 +125,20 @@ def test_labels_in_pixels_of_the_upright_picture_turn_it(folder):
         ImageFolder(folder, labels)
     (sample,) = ImageFolder(folder, labels, upright=True)
     assert sample.frame_size == (30, 40) and sample.visible["head"] and sample.image().shape == (3, 40, 30)
+
+
+def test_pictures_of_a_kind_that_is_not_read_are_counted_and_named(folder):
+    for name in ("x.HEIC", "more/y.heic", "z.dng", ".w.heic"):
+        (folder / name).write_bytes(b"")
+    data = ImageFolder(folder)
+    assert len(data) == 3 and data.left_out["pictures as .heic, which is not read"] == 2
+    assert data.left_out["pictures as .dng, which is not read"] == 1
+    assert "2 pictures as .heic, which is not read" in data.summary()
+
+
+@pytest.mark.parametrize(("mark", "name"), [(";", "semicolons"), ("\t", "tabs")])
+def test_a_table_with_another_separator_says_so(folder, mark, name):
+    with pytest.raises(DataError, match=f"its columns are separated by {name}, expected commas"):
+        ImageFolder(
+            folder, labelled(folder, f"b.jpg{mark}head", header=mark.join(("image", "keypoint", "x")))
+        )

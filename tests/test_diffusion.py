@@ -366,3 +366,10 @@ def test_without_the_gpu_it_says_so_and_keeps_the_precision(tiny_sd_folder, monk
     assert loaded.device.type == "cpu" and loaded.unet.dtype == torch.float32
     with pytest.raises(ModelError, match="device is 'gpu', expected auto, cpu, cuda"):
         diffusion.load(tiny_sd_folder, device="gpu")
+
+
+def test_a_caption_that_is_cut_is_told(tiny_sd):
+    longest = tiny_sd.tokenizer.model_max_length
+    with pytest.warns(UserWarning, match=f"tokens, cut after {longest}, all that the model reads"):
+        long = tiny_sd.encode_text(["dog " * longest])
+    assert long.shape[1] == longest

@@ -128,3 +128,27 @@ def test_wrong_input_is_named():
         metrics.pck(TRUE, TRUE, [200, 0], 0.1)
     with pytest.raises(ValueError, match="box has shape .2,., expected .*, 4. as .x0, y0, x1, y1."):
         metrics.box_side((1, 2))
+
+
+@pytest.mark.parametrize(
+    ("joint", "other"),
+    [
+        ("left_foot", "right_foot"),
+        ("Left Ankle", "Right Ankle"),
+        ("Left-ankle", "Right-ankle"),
+        ("l_ankle", "r_ankle"),
+        ("LShoulder", "RShoulder"),
+        ("leftKnee", "rightKnee"),
+        ("AnkleLeft", "AnkleRight"),
+        ("hip-l", "hip-r"),
+        ("RIGHT_EYE", "LEFT_EYE"),
+        ("R.Wrist", "L.Wrist"),
+    ],
+)
+def test_the_other_side_in_the_spellings_that_people_use(joint, other):
+    assert metrics.mirrored(joint) == other and metrics.mirrored(other) == joint
+
+
+@pytest.mark.parametrize("joint", ["head", "neck", "pelvis", "lip", "Lip", "rib", "Leye", "left"])
+def test_a_name_that_says_no_side_is_of_the_middle(joint):
+    assert metrics.mirrored(joint) is None

@@ -77,3 +77,21 @@ def test_a_change_of_any_byte_is_damage(tmp_path, where):
     path.write_bytes(data.replace(b"left", b"lefp") if where == "name" else data[:-1] + b"\x01")
     with pytest.raises(DamagedError, match="its content is not what was written"):
         store.load(path)
+
+
+def test_a_disk_without_locks_or_modes_is_told_and_used(tmp_path, monkeypatch):
+    class NoLocks(store.FileLock):
+        def acquire(self, *given, **more):
+            raise NotImplementedError("FileSystem does not appear to support flock; use SoftFileLock instead")
+
+    monkeypatch.setattr(store, "FileLock", NoLocks)
+    told = pytest.warns(UserWarning, match="lock: this disk has no locks, so nothing keeps two runs apart")
+    with told, held(tmp_path / "lock"):
+        pass
+
+    def refused(self, mode):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr("pathlib.Path.chmod", refused)
+    path = replace_file(tmp_path / "a.json", lambda partial: partial.write_text("1"))
+    assert path.read_text() == "1"

@@ -18,12 +18,14 @@ from kp_helpers.metrics.lengths import box_area
 from kp_helpers.store import replace_file
 
 CROWD, NO_KEYPOINTS, NO_LABEL = "of a crowd", "without keypoints", "images without a label"
+NO_JOINT = "people without a labelled joint"
 
 
 def read_coco(path: str | Path) -> tuple[tuple[str, ...], list[Labels], dict[str, int]]:
     """Names of all keypoints, the labels in the file's order, and how many were left out, by reason.
 
-    Crowds, annotations of other kinds and images without any annotation are left out. DataError for anything
+    Crowds, annotations of other kinds, people without any labelled joint and images without any annotation
+    are left out. DataError for anything
     that is missing or does not fit together.
     """
     path = Path(path)
@@ -41,8 +43,12 @@ def read_coco(path: str | Path) -> tuple[tuple[str, ...], list[Labels], dict[str
             left_out[NO_KEYPOINTS] += 1
         else:
             file = image_name(f"{path}: file_name", image.get("file_name"))
-            labels.append(_labels(where, annotation, image, Labels(file, people[file], {}), keypoints))
+            own = _labels(where, annotation, image, Labels(file, people[file], {}), keypoints)
             people[file] += 1
+            if any(math.isfinite(x) for x, _ in own.points.values()):
+                labels.append(own)
+            else:
+                left_out[NO_JOINT] += 1
     left_out[NO_LABEL] = len(images) - len(people)
     return tuple(dict.fromkeys(name for own in names.values() for name in own)), labels, dict(left_out)
 
@@ -80,7 +86,7 @@ def write_coco(
 
 def _parsed(path: Path) -> dict:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError) as error:
@@ -123,14 +129,24 @@ def _labels(where: str, annotation: dict, image: dict, person: Labels, names: li
     values = annotation["keypoints"]
     if type(values) is not list or len(values) != 3 * len(names) or not all(map(_is_number, values)):
         raise DataError(f"{where}: keypoints are not {3 * len(names)} numbers, x, y and v of each name")
+    for name, v in zip(names, values[2::3], strict=True):
+        if v not in (0, 1, 2):
+            looks = ", which looks like a score of a prediction" if 0 < v < 1 else ""
+            raise DataError(f"{where}: the third number of {name!r} is {v}{looks}; expected 0, 1 or 2")
     triples = zip(values[::3], values[1::3], values[2::3], strict=True)
     points = [(float(x), float(y)) if v else (math.nan, math.nan) for x, y, v in triples]
     return replace(
         person,
         points=dict(zip(names, points, strict=True)),
         box=_box(where, annotation.get("bbox")),
-        size=(image["width"], image["height"]) if {"width", "height"} <= image.keys() else None,
+        size=_size(image),
     )
+
+
+def _size(image: dict) -> tuple[int, int] | None:
+    """What the file says of the image's size; a placeholder of zeros says nothing."""
+    size = (image.get("width"), image.get("height"))
+    return size if all(size) else None
 
 
 def _box(where: str, box) -> tuple[float, float, float, float] | None:

@@ -1,5 +1,6 @@
 """A folder of one's own pictures: with labels as COCO's JSON or as CSV, or without labels."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,9 @@ from kp_helpers.data.label_table import read_table
 from kp_helpers.data.labelled_images import LabelledImages
 from kp_helpers.data.labels import Labels, extent
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".jp2", ".ppm")
+UNREAD = (".heic", ".heif", ".avif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".svg")
+"""Pictures too, which Pillow does not read by itself."""
 _READERS = {".json": read_coco, ".csv": read_table}
 
 
@@ -38,7 +41,7 @@ class ImageFolder(LabelledImages):
         names, found, left_out = _read(Path(labels)) if labels else ((), _unlabelled(Path(root)), {})
         rotation = "refuse" if labels and not upright else "apply"
         super().__init__(root, names, found, joints, skip_damaged=skip_damaged, rotation=rotation)
-        self.left_out = left_out | self.left_out
+        self.left_out = left_out | self.left_out | ({} if labels else _unread(Path(root)))
 
 
 def _read(path: Path) -> tuple[tuple[str, ...], list[Labels], dict[str, int]]:
@@ -63,6 +66,12 @@ def image_names(root: Path) -> list[str]:
     if not images:
         raise DataError(f"{root}: holds no images ({', '.join(SUFFIXES)})")
     return images
+
+
+def _unread(root: Path) -> dict[str, int]:
+    """How many pictures of each kind that is not read are below the folder, by a reason that names it."""
+    kinds = Counter(path.suffix.lower() for path in root.rglob("*") if not path.name.startswith("."))
+    return {f"pictures as {kind}, which is not read": kinds[kind] for kind in UNREAD if kinds[kind]}
 
 
 def _unlabelled(root: Path) -> list[Labels]:

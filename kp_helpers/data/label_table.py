@@ -71,6 +71,9 @@ _People = dict[tuple[str, int], dict[str, _Row]]
 def _people(path: Path, reader: csv.DictReader) -> _People:
     """(image, person) -> name -> point, whether it counts, and the box of its row."""
     header = reader.fieldnames or ()
+    for mark, name in ((";", "semicolons"), ("\t", "tabs")):
+        if len(header) == 1 and mark in header[0]:
+            raise DataError(f"{path}: its columns are separated by {name}, expected commas")
     for column in header:
         known(column, COLUMNS, f"{path}: column")
     missing = [column for column in NEEDED if column not in header]

@@ -1,5 +1,6 @@
 """A loaded model: image to latent, latent to noised latent, caption to context."""
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -121,7 +122,14 @@ class Diffusion:
 
 
 def _encoded(tokenizer, encoder: torch.nn.Module, captions: list[str], **options):
-    """What a text encoder returns for captions, each padded or cut to its tokenizer's length."""
+    """What a text encoder returns for captions, each padded or cut to its tokenizer's length; a cut warns."""
+    longest = tokenizer.model_max_length
+    for caption, ids in zip(captions, tokenizer(list(captions)).input_ids if captions else [], strict=True):
+        if len(ids) > longest:
+            warnings.warn(
+                f"caption {caption[:40]!r}: {len(ids)} tokens, cut after {longest}, all that the model reads",
+                stacklevel=4,
+            )
     tokens = tokenizer(
         captions,
         padding="max_length",

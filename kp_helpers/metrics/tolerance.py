@@ -1,5 +1,7 @@
 """Hits by a tolerance in pixels or of the frame, in a meaningful direction, and on the other side's joint."""
 
+import re
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -26,11 +28,28 @@ LIMB_ENDS = {
 """Joint -> where the limbs lead that give it its meaningful directions."""
 
 
+_SIDES = (
+    r"(?<![A-Za-z])([Ll]eft|[Rr]ight|LEFT|RIGHT)(?![a-z])",
+    r"(?<=[a-z])(Left|Right)(?![a-z])",
+    r"(?<![A-Za-z])[LRlr](?![A-Za-z])",
+    r"^[LRlr](?=[A-Z][a-z])",
+)
+"""How names of joints say a side, whole words before letters."""
+_OTHER_SIDE = {"left": "right", "Left": "Right", "LEFT": "RIGHT", "l": "r", "L": "R"}
+_OTHER_SIDE |= {right: left for left, right in _OTHER_SIDE.items()}
+
+
 def mirrored(joint: str) -> str | None:
-    """The same joint of the other side, None for one in the middle."""
-    side, _, name = joint.partition("_")
-    other = {"left": "right", "right": "left"}.get(side)
-    return f"{other}_{name}" if other and name else None
+    """The same joint of the other side, None for a name that says no side, as one in the middle does.
+
+    A side is said as left and right, or l and r, before or after the rest, set off by a space, "_", "-", "."
+    or a capital letter: left_ankle, "Left Ankle", ankle-l, LShoulder, leftKnee.
+    """
+    for pattern in _SIDES:
+        found = re.search(pattern, joint)
+        if found and found[0] != joint:
+            return joint[: found.start()] + _OTHER_SIDE[found[0]] + joint[found.end() :]
+    return None
 
 
 def within_pixels(predicted: ArrayLike, true: ArrayLike, pixels: ArrayLike = 40.0) -> np.ndarray:
