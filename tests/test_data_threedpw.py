@@ -70,6 +70,7 @@ def test_the_filter_of_the_data_set_counts_what_it_leaves_out(tmp_path):
         "no detection": 1,
         "behind the camera": 1,
         "damaged image": 0,
+        "missing image": 0,
     }
 
 

@@ -14,6 +14,7 @@ from helpers.threedpw_folder import (
 from PIL import Image
 
 from kp_helpers.data import DataError, ThreeDPW, draw
+from kp_helpers.data.__main__ import main
 from kp_helpers.data.threedpw import JOINTS
 
 
@@ -101,16 +102,52 @@ def test_row_13_every_missing_image_is_listed_before_anything_is_read(tmp_path):
     images = write_threedpw(tmp_path) / "imageFiles"
     (images / "walk_00" / "image_00001.jpg").unlink()
     shutil.rmtree(images / "walk_01")
-    with pytest.raises(DataError, match="4 problems with the images") as caught:
+    with pytest.raises(DataError, match="2 problems with the images") as caught:
         ThreeDPW(tmp_path, "test")
-    assert str(caught.value).count("is missing") == 4
+    assert "walk_00: 1 of 3 images are missing, the first image_00001.jpg" in str(caught.value)
+    assert "walk_01: 3 of 3 images are missing, the first image_00000.jpg" in str(caught.value)
+    data = ThreeDPW(tmp_path, "test", skip_missing=True)
+    assert [sample.name for sample in data] == ["walk_00/00000/0", "walk_00/00002/0"]
+    assert data.left_out["missing image"] == 4 and not data.left_out["damaged image"]
 
 
-def test_row_25_more_images_than_poses_is_an_error(tmp_path):
+def test_row_13_of_many_sequences_ten_are_named_and_the_rest_counted(tmp_path):
+    shutil.rmtree(write_threedpw(tmp_path, sequences=13) / "imageFiles")
+    (tmp_path / "imageFiles").mkdir()
+    with pytest.raises(DataError, match="13 problems with the images") as caught:
+        ThreeDPW(tmp_path, "test")
+    assert len(str(caught.value).splitlines()) == 12 and str(caught.value).endswith("and 3 more")
+
+
+def test_a_split_that_is_not_there_does_not_keep_from_the_others(tmp_path, capsys):
+    write_threedpw(tmp_path)
+    assert main(["index", str(tmp_path)]) == 1
+    shown = capsys.readouterr()
+    assert "train: " in shown.err and "no .pkl in sequenceFiles/train" in shown.err
+    assert shown.out.startswith("test, ") and "6 samples" in shown.out
+
+
+def test_pictures_of_another_size_than_the_cameras_are_refused_or_scaled_to(tmp_path):
+    """The camera's middle is that of 64 x 48; the pictures were made half as large."""
+    whole, half = tmp_path / "whole", tmp_path / "half"
+    for root, size in ((whole, (64, 48)), (half, (32, 24))):
+        write_sequence(root, "test", sequence_content("walk_00"), size)
+    with pytest.raises(DataError, match="walk_00: its pictures are 32 x 24 .* numbers are for about 64 x 48"):
+        ThreeDPW(half, "test")
+    for source in ("smpl", "detections"):
+        joints = ("left_elbow", "left_wrist")
+        large = ThreeDPW(whole, "test", joints, source)
+        small = ThreeDPW(half, "test", joints, source, scaled=True)
+        for one, other in zip(large, small, strict=True):
+            assert np.allclose(np.array(list(one.joints.values())) / 2, list(other.joints.values()))
+            assert np.allclose(np.array(one.box) / 2, other.box)
+
+
+def test_row_25_more_images_than_poses_are_told_and_not_read(tmp_path):
     images = write_threedpw(tmp_path) / "imageFiles" / "walk_01"
     shutil.copy(images / "image_00000.jpg", images / "image_00003.jpg")
-    with pytest.raises(DataError, match="walk_01: 4 images, expected 3"):
-        ThreeDPW(tmp_path, "test")
+    with pytest.warns(UserWarning, match="walk_01: 4 images, 3 frames in its .pkl; the rest is not read"):
+        assert len(ThreeDPW(tmp_path, "test")) == 6
 
 
 def test_row_27_what_unpackers_leave_behind_is_no_obstacle(tmp_path):
@@ -157,7 +194,7 @@ def test_row_15_damaged_images_are_skipped_with_a_flag_only_and_counted(tmp_path
     assert [s.frame for s in data if s.sequence == "walk_00"] == [1, 1] and len(data) == 2 + 6
     assert data.left_out["damaged image"] == 4 and "4 damaged image" in data.summary()
     (images / "image_00001.jpg").unlink()
-    with pytest.raises(DataError, match="image_00001.jpg is missing"):
+    with pytest.raises(DataError, match="1 of 3 images are missing, the first image_00001.jpg"):
         ThreeDPW(tmp_path, "test", skip_damaged=True)
 
 

@@ -38,6 +38,8 @@ def _parser() -> argparse.ArgumentParser:
     index = commands.add_parser("index", help="index a folder of 3DPW: what is read and what is left out")
     index.add_argument("folder", type=Path, metavar="DIR")
     index.add_argument("--skip-damaged", action="store_true", help="leave out frames with a damaged image")
+    index.add_argument("--skip-missing", action="store_true", help="leave out frames without their image")
+    index.add_argument("--scaled", action="store_true", help="scale the joints to pictures of another size")
     index.set_defaults(run=_index)
     return parser
 
@@ -71,11 +73,18 @@ def _unpack(options) -> int:
 def _index(options) -> int:
     from kp_helpers.data.threedpw import SPLITS, ThreeDPW
 
+    how = {"skip_damaged": options.skip_damaged, "skip_missing": options.skip_missing}
+    read = 0
     for split in SPLITS:
         start = time.perf_counter()
-        samples = ThreeDPW(options.folder, split, skip_damaged=options.skip_damaged)
+        try:
+            samples = ThreeDPW(options.folder, split, **how, scaled=options.scaled)
+        except DataError as error:  # the other splits may be whole
+            print(f"{split}: {error}", file=sys.stderr)
+            continue
+        read += 1
         print(f"{split}, {time.perf_counter() - start:.1f} s: {samples.summary()}")
-    return 0
+    return 0 if read == len(SPLITS) else 1
 
 
 if __name__ == "__main__":

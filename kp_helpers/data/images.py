@@ -14,6 +14,8 @@ from kp_helpers.data.errors import DamagedImage, DataError
 
 LARGEST = 100_000_000
 """Pixels; a larger image is refused before it is decoded."""
+SHOWN = 10
+"""Problems that a sentence lists."""
 _ORIENTATION, _QUARTER_TURNS = 0x0112, (5, 6, 7, 8)
 _SIXTEEN_BIT = ("I", "I;16", "I;16B", "I;16L")
 _ENDS = {"JPEG": (b"\xff\xd9", 64), "PNG": (b"IEND", 12)}
@@ -61,9 +63,10 @@ def check_images(
 
 
 def refuse_all(problems: Sequence[str]) -> None:
-    """One DataError with every problem, if there are any."""
+    """One DataError with the first problems and their number, if there are any."""
     if problems:
-        raise DataError("\n".join([f"{len(problems)} problems with the images:", *problems]))
+        more = [f"and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
+        raise DataError("\n".join([f"{len(problems)} problems with the images:", *problems[:SHOWN], *more]))
 
 
 def read_image(path: Path, *, rotation: str = "refuse") -> torch.Tensor:

@@ -4,8 +4,9 @@
 a sequence is `image_{f:05d}.jpg`; `img_frame_ids` is something else (it counts the 60 Hz frames).
 """
 
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,10 @@ DETECTED = (
 SOURCES = {"smpl": JOINTS, "detections": DETECTED}
 SPLITS = ("train", "validation", "test")
 BEHIND, UNDETECTED = "behind the camera", "not detected"
+DAMAGED, MISSING = "damaged image", "missing image"
+OFF_MIDDLE = 0.25
+"""How far a camera's middle may lie from the picture's, a share of half the side: cameras are off by a few
+per cent, pictures of half the size by the whole."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +65,11 @@ class ThreeDPW(Samples):
 
     A frame is left out where the data set's own filter says so (camera unknown, or no 2D detection) and where
     the whole person is behind the camera. Raises DataError before anything is measured, with every problem of
-    the images at once; skip_damaged leaves frames out whose image is damaged, and counts them. check: whether
-    each file's projection is held against its detections; `fit` has the result by (sequence, person), see
-    `projection_check`. `bodies` has gender and shape by the same keys.
+    the images at once; skip_damaged and skip_missing leave frames out whose image is damaged or missing, and
+    count them. Pictures must be as large as the camera's numbers say; scaled: whether all points are scaled
+    to smaller or larger ones instead. check: whether each file's projection is held against its detections;
+    `fit` has the result by (sequence, person), see `projection_check`. `bodies` has gender and shape by the
+    same keys.
     """
 
     def __init__(
@@ -74,6 +81,8 @@ class ThreeDPW(Samples):
         *,
         confidence: float = 0.3,
         skip_damaged: bool = False,
+        skip_missing: bool = False,
+        scaled: bool = False,
         check: bool = True,
     ):
         super().__init__()
@@ -86,16 +95,18 @@ class ThreeDPW(Samples):
         files = sorted((_unpacked(self.root, "sequenceFiles") / split).glob("[!.]*.pkl"))
         if not files:
             raise DataError(f"{self.root}: no .pkl in sequenceFiles/{split}")
-        self.left_out = dict.fromkeys(("camera unknown", "no detection", BEHIND, "damaged image"), 0)
+        self.left_out = dict.fromkeys(("camera unknown", "no detection", BEHIND, DAMAGED, MISSING), 0)
         self.fit: dict[tuple[str, int], float | None] = {}
         self.bodies: dict[tuple[str, int], Body] = {}
-        self._labelled = self._read(files, skip_damaged, check)
+        self._labelled = self._read(files, {"damaged": skip_damaged, "missing": skip_missing}, scaled, check)
         self._places = [(person, int(frame)) for person in self._labelled for frame in person.frames]
 
     def __len__(self) -> int:
         return len(self._places)
 
-    def _read(self, files: list[Path], skip_damaged: bool, check: bool) -> list[_Labelled]:
+    def _read(
+        self, files: list[Path], skipped: dict[str, bool], scaled: bool, check: bool
+    ) -> list[_Labelled]:
         recordings = {}
         for path in files:
             recordings[path.stem] = recording = read_sequence(path)
@@ -104,22 +115,22 @@ class ThreeDPW(Samples):
             if check:
                 fits = check_projection(path, recording)
                 self.fit |= {(path.stem, person): fit for person, fit in enumerate(fits)}
-        sizes, damaged = _check_images(self._images, recordings, skip_damaged)
+        sizes, lost = _check_images(self._images, recordings, skipped)
         return [
-            self._label(name, person, track, sizes[name], damaged[name])
+            self._label(name, person, track, sizes[name], lost[name])
             for name, recording in recordings.items()
-            for person, track in enumerate(recording.tracks)
+            for person, track in enumerate(_fitted(name, recording, sizes[name], scaled))
         ]
 
     def _label(
-        self, name: str, person: int, track: Track, size: tuple[int, int], damaged: list[int]
+        self, name: str, person: int, track: Track, size: tuple[int, int], lost: dict[str, list[int]]
     ) -> _Labelled:
         """A track's labels, and those of its frames that pass the filter; the others are counted."""
         points, why = _smpl(track, size) if self.source == "smpl" else _found(track, size, self.confidence)
         seen = np.isfinite(track.pixels).all(-1)
-        lost = np.isin(np.arange(len(points)), damaged)
+        damaged, missing = (np.isin(np.arange(len(points)), lost[why]) for why in (DAMAGED, MISSING))
         reasons = np.select(
-            [~track.camera_valid, ~track.detected, ~seen.any(-1), lost], list(self.left_out), ""
+            [~track.camera_valid, ~track.detected, ~seen.any(-1), damaged, missing], list(self.left_out), ""
         )
         for reason in self.left_out:
             self.left_out[reason] += int((reasons == reason).sum())
@@ -176,23 +187,48 @@ def _unpacked(root: Path, name: str) -> Path:
     raise DataError(f"{root}: no folder {name}, expected 3DPW's layout with imageFiles and sequenceFiles")
 
 
+def _fitted(name: str, recording: Recording, size: tuple[int, int], scaled: bool) -> list[Track]:
+    """The tracks in pixels of pictures of this size, which the camera's middle must fit."""
+    middle = recording.intrinsics[:2, 2]
+    factors = np.array(size) / (2 * middle) if (middle > 0).all() else np.ones(2)
+    if size == (0, 0) or (np.abs(factors - 1) <= OFF_MIDDLE).all():
+        return recording.tracks
+    if not scaled:
+        told = " x ".join(f"{2 * value:.0f}" for value in middle)
+        found = f"its pictures are {size[0]} x {size[1]} and its camera's numbers are for about {told}"
+        raise DataError(f"{name}: {found}; expected the same size, or `scaled`, if they were made smaller")
+    both = np.array([*factors, 1.0])
+    return [
+        replace(track, pixels=track.pixels * factors, detections=track.detections * both)
+        for track in recording.tracks
+    ]
+
+
 def _check_images(
-    folder: Path, recordings: dict[str, Recording], skip_damaged: bool
-) -> tuple[dict[str, tuple[int, int]], dict[str, list[int]]]:
-    """Frame size and damaged frames of every sequence, or all problems with the images are named."""
-    sizes, damaged, problems = {}, {}, []
+    folder: Path, recordings: dict[str, Recording], skipped: dict[str, bool]
+) -> tuple[dict[str, tuple[int, int]], dict[str, dict[str, list[int]]]]:
+    """Frame size and lost frames by reason of every sequence, or the problems with the images are named, of
+    missing ones in a line a sequence.
+    """
+    sizes, lost, problems = {}, {}, []
     for sequence, recording in recordings.items():
         own, count = folder / sequence, len(recording)
         found = set(own.glob("image_*.jpg"))
         paths = [own / f"image_{frame:05d}.jpg" for frame in range(count)]
-        problems += [f"{path} is missing" for path in paths if path not in found]
+        missing = [path.name for path in paths if path not in found]
+        if missing and not skipped["missing"]:
+            problems.append(f"{own}: {len(missing)} of {count} images are missing, the first {missing[0]}")
         if len(found) > count:
-            problems.append(f"{own}: {len(found)} images, expected {count} as its .pkl has frames")
-        usable, wrong = check_images([p for p in paths if p in found], skip_damaged=skip_damaged)
+            surplus = f"{own}: {len(found)} images, {count} frames in its .pkl; the rest is not read"
+            warnings.warn(surplus, stacklevel=4)
+        usable, wrong = check_images([p for p in paths if p in found], skip_damaged=skipped["damaged"])
         sizes[sequence] = size = next(iter(usable.values()), (0, 0))
         others = {path: other for path, other in usable.items() if other != size}
         wrong += [f"{path}: is {other}, expected {size} as its sequence is" for path, other in others.items()]
-        damaged[sequence] = [frame for frame, path in enumerate(paths) if path not in usable]
+        lost[sequence] = {
+            DAMAGED: [frame for frame, path in enumerate(paths) if path in found - usable.keys()],
+            MISSING: [frame for frame, path in enumerate(paths) if path not in found],
+        }
         problems += wrong
     refuse_all(problems)
-    return sizes, damaged
+    return sizes, lost

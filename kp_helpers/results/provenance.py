@@ -14,12 +14,17 @@ from kp_helpers.results.run_folder import ResultsError, project_path, write_json
 _PACKAGES = ("torch", "diffusers", "transformers", "kornia", "numpy", "scikit-learn", "pillow")
 
 
+DRAWN = {"name": "scenes drawn in the notebook", "kind": "figures", "sha256": ""}
+"""What 00 and 01 measure on, whatever folder they show."""
+
+
 def run_facts(
-    *, seed: int, model: str, fingerprint: str, data: str | Path, device: str, level: str | None = None
+    *, seed: int, model: str, fingerprint: str, data: str | Path | None, device: str, level: str | None = None
 ) -> dict:
     """What `RunFolder.config` writes beside the settings.
 
-    model: name of the model, fingerprint: SHA-256 of its U-Net; data: a folder in 3DPW's layout; device: as
+    model: name of the model, fingerprint: SHA-256 of its U-Net; data: a folder in 3DPW's layout, None for scenes that
+    the notebook draws itself; device: as
     torch names it; level: of determinism, A, B or C; None is the one in force, `randomness.level`.
     """
     from kp_helpers import randomness  # here, so that indexing results does not wait for torch
@@ -30,7 +35,7 @@ def run_facts(
     return {
         "seed": seed,
         "model": {"name": str(model), "sha256": fingerprint},
-        "data": describe_data(Path(data)),
+        "data": DRAWN if data is None else describe_data(Path(data)),
         "device": str(device),
         "machine": describe_machine(str(device)),
         "threads": _threads(),
