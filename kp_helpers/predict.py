@@ -52,7 +52,7 @@ def predict(
     for sample in tqdm(samples, desc="pictures", unit="picture"):
         framed = evaluate.framed([sample], diffusion.image_size, protocol)
         (square,), (points,) = framed.squares, points_of(framed.images)
-        places = (tuple(square.to_frame(point).tolist()) for point in points.double().cpu())
+        places = (tuple(square.to_frame(point).tolist()) for point in points.cpu().double())
         found.append(dict(zip(names, places, strict=True)))
     return found
 

@@ -49,6 +49,14 @@ def test_people_come_with_their_points_and_boxes(tmp_path):
     assert left_out == {"of a crowd": 1, "without keypoints": 1, "images without a label": 1}
 
 
+def test_row_88_a_joint_at_the_corner_is_the_place_of_one_that_is_not_labelled(tmp_path):
+    whole = content()
+    whole["annotations"][0]["keypoints"] = [0, 0, 2, 3.5, 0, 1]
+    _, (first, _), left_out = read_coco(written(tmp_path, whole))
+    assert all(map(math.isnan, first.points["nose"])) and first.points["left_foot"] == (3.5, 0)
+    assert left_out["joints said to be seen at (0, 0)"] == 1
+
+
 def test_people_without_a_joint_and_sizes_of_zero_say_nothing(tmp_path):
     whole = content()
     whole["annotations"][0]["keypoints"] = [0, 0, 0, 0, 0, 0]

@@ -5,7 +5,7 @@ import json
 import pytest
 from PIL import Image
 
-from kp_helpers.data import DataError, ImageFolder, draw
+from kp_helpers.data import DataError, ImageFolder, draw, write_coco, write_table
 
 
 @pytest.fixture
@@ -125,6 +125,17 @@ def test_labels_in_pixels_of_the_upright_picture_turn_it(folder):
         ImageFolder(folder, labels)
     (sample,) = ImageFolder(folder, labels, upright=True)
     assert sample.frame_size == (30, 40) and sample.visible["head"] and sample.image().shape == (3, 40, 30)
+
+
+@pytest.mark.parametrize(("write", "suffix"), [(write_coco, "json"), (write_table, "csv")])
+def test_row_89_what_is_written_of_turned_pictures_is_read_back(folder, write, suffix):
+    turned(folder / "b.jpg")
+    samples = ImageFolder(folder)
+    points = [{"head": (5.0, sample.frame_size[1] - 1.0)} for sample in samples]
+    back = ImageFolder(folder, write(folder / f"found.{suffix}", samples, points, folder))
+    assert [sample.frame_size for sample in back] == [(41, 30), (30, 40), (42, 30)]
+    assert [sample.joints["head"][1] for sample in back] == [29, 39, 29]
+    assert back[1].image().shape == (3, 40, 30) and back.masked == {}
 
 
 def test_pictures_of_a_kind_that_is_not_read_are_counted_and_named(folder):

@@ -54,6 +54,11 @@ FULL = "image,keypoint,x,y,person,visible,x0,y0,x1,y1\n"
         (FULL + "../a.jpg,head,1,2,0,1,,,,\n", "row 2: image is '../a.jpg', expected the path"),
         (FULL + "a.jpg,head,1,2,0,1,,,,\n" * 2, "row 3: 'head' of person 0 in a.jpg a second time"),
         (FULL + "a.jpg,b,1,2,0,1,,,,\na.jpg,c,1,2,0,1,0,0,5,5\n", "person 0 in a.jpg has 2 boxes"),
+        ("image,keypoint,x,y,upright\na.jpg,b,1,2,no\n", "row 2: upright is 'no', expected 0 or 1"),
+        (
+            "image,keypoint,x,y,upright\na.jpg,b,1,2,0\na.jpg,c,1,2,1\n",
+            "person 0 in a.jpg has 2 values of upright",
+        ),
         ('image,keypoint,x,y\n"a.jpg,head,1,2\n', "is no CSV in UTF-8"),
     ],
 )

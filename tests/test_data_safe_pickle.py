@@ -55,6 +55,53 @@ def test_a_python_2_file_comes_back(tmp_path):
     assert same(content, read(tmp_path, data))
 
 
+def test_row_87_a_file_of_protocol_0_as_python_2_wrote_it_comes_back(tmp_path):
+    """Written out by hand: 1.5 is 3ff8..., -2 is c000..., and 252 is latin1's u with two dots."""
+    array = rb"""cnumpy.core.multiarray
+_reconstruct
+p2
+(cnumpy
+ndarray
+p3
+(I0
+tp4
+S'b'
+p5
+tp6
+Rp7
+(I1
+(I2
+tp8
+cnumpy
+dtype
+p9
+(S'f8'
+p10
+I0
+I1
+tp11
+Rp12
+(I3
+S'<'
+p13
+NNNI-1
+I-1
+I0
+tp14
+bI00
+S"\x00\x00\x00\x00\x00\x00\xf8?\x00\x00\x00\x00\x00\x00\x00\xc0"
+p15
+tp16
+bs"""
+    found = read(
+        tmp_path, b"(dp0\nS'poses'\np1\n" + array + rb"S'name'" + b"\n" + rb"S'M\xfcller \'a\''" + b"\ns."
+    )
+    assert found["poses"].tolist() == [1.5, -2.0] and found["name"] == "Müller 'a'"
+    for damaged in (b"S'a\n.", b"Sa\n.", b"S\n.", b"S'a'"):
+        with pytest.raises(DataError, match="damaged"):
+            read(tmp_path, damaged)
+
+
 def test_arrays_are_ones_own_and_shared_values_stay_shared(tmp_path):
     array = np.arange(3.0)
     first, second = read(tmp_path, pickle.dumps([array, array], 2))

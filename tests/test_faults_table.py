@@ -15,7 +15,7 @@ def functions(file: str) -> set[str]:
 
 
 def test_every_row_has_a_test_and_a_sentence():
-    assert [int(row) for row, *_ in LINES] == list(range(1, 87))
+    assert [int(row) for row, *_ in LINES] == list(range(1, len(LINES) + 1))
     for row, fault, tests, seen in LINES:
         assert fault.strip() and seen.strip() and re.search(r"`test_\w+\.py::test_\w+`", tests), row
 

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from kp_helpers import attention, embeddings
+from kp_helpers.evaluate import ridge
 from kp_helpers.heatmaps import gaussian_target
 from kp_helpers.stages import closed_form
 
@@ -56,3 +57,30 @@ def test_a_linear_problem_is_solved():
     pairs = [(one, torch.einsum("dhw,d->hw", one, weights) + 7) for one in seen]
     found = closed_form.direction(pairs, 1e-9)
     assert F.cosine_similarity(found, weights, dim=0).item() == pytest.approx(1, abs=1e-6)
+
+
+class OnApple(torch.Tensor):
+    """A tensor that says it is on Apple's GPU, and has no float64 there."""
+
+    device = property(lambda _: torch.device("mps"))
+
+    def double(self):
+        raise TypeError("Cannot convert a MPS Tensor to float64 dtype")
+
+    def cpu(self):
+        return self.as_subclass(torch.Tensor)
+
+
+def test_row_90_where_there_is_no_float64_a_fit_goes_through_the_cpu():
+    generator = torch.Generator().manual_seed(0)
+    seen, targets = torch.randn(3, 5, 8, 8, generator=generator), torch.rand(3, 8, 8, generator=generator)
+    there = [tensor.as_subclass(OnApple) for tensor in (seen, targets)]
+
+    def token(features, maps):
+        return closed_form.direction(zip(features, maps, strict=True), 0.1)
+
+    def weights(features, maps):
+        return ridge.fit(ridge.moments(features, maps), 1.0).weights
+
+    for found in (token, weights):
+        assert torch.equal(found(*there), found(seen, targets))

@@ -18,15 +18,15 @@ from kp_helpers.metrics.lengths import box_area
 from kp_helpers.store import replace_file
 
 CROWD, NO_KEYPOINTS, NO_LABEL = "of a crowd", "without keypoints", "images without a label"
-NO_JOINT = "people without a labelled joint"
+NO_JOINT, NOWHERE = "people without a labelled joint", "joints said to be seen at (0, 0)"
 
 
 def read_coco(path: str | Path) -> tuple[tuple[str, ...], list[Labels], dict[str, int]]:
     """Names of all keypoints, the labels in the file's order, and how many were left out, by reason.
 
     Crowds, annotations of other kinds, people without any labelled joint and images without any annotation
-    are left out. DataError for anything
-    that is missing or does not fit together.
+    are left out. A joint at (0, 0), where those stand that are not labelled, is not labelled, whatever its
+    third number says. DataError for anything that is missing or does not fit together.
     """
     path = Path(path)
     content = _parsed(path)
@@ -45,6 +45,8 @@ def read_coco(path: str | Path) -> tuple[tuple[str, ...], list[Labels], dict[str
             file = image_name(f"{path}: file_name", image.get("file_name"))
             own = _labels(where, annotation, image, Labels(file, people[file], {}), keypoints)
             people[file] += 1
+            if at_origin := sum(v > 0 and x == y == 0 for x, y, v in _triples(annotation)):
+                left_out[NOWHERE] += at_origin
             if any(math.isfinite(x) for x, _ in own.points.values()):
                 labels.append(own)
             else:
@@ -65,6 +67,7 @@ def write_coco(
     File names are within `root`. A name without a finite point has 0, 0, 0. The list `annotations`, which
     has scores (1 where none are given), is also what pycocotools takes as results. box, area: of the
     sample's box; COCO's area is a segment's, of which 0.53 of the box stands in.
+    `upright`, a key of ours: pixels are those of the image as its EXIF tag turns it, if it has one.
     """
     labels = rows(samples, points, root)
     names = list(dict.fromkeys(name for own in labels for name in own.points))
@@ -72,7 +75,7 @@ def write_coco(
     images = {name: number for number, name in enumerate(sizes, 1)}
     content = {
         "images": [
-            {"id": images[name], "file_name": name, "width": width, "height": height}
+            {"id": images[name], "file_name": name, "width": width, "height": height, "upright": True}
             for name, (width, height) in sizes.items()
         ],
         "categories": [{"id": 1, "name": "person", "keypoints": names, "skeleton": []}],
@@ -133,14 +136,21 @@ def _labels(where: str, annotation: dict, image: dict, person: Labels, names: li
         if v not in (0, 1, 2):
             looks = ", which looks like a score of a prediction" if 0 < v < 1 else ""
             raise DataError(f"{where}: the third number of {name!r} is {v}{looks}; expected 0, 1 or 2")
-    triples = zip(values[::3], values[1::3], values[2::3], strict=True)
-    points = [(float(x), float(y)) if v else (math.nan, math.nan) for x, y, v in triples]
+    points = [
+        (float(x), float(y)) if v and (x or y) else (math.nan, math.nan) for x, y, v in _triples(annotation)
+    ]
     return replace(
         person,
         points=dict(zip(names, points, strict=True)),
         box=_box(where, annotation.get("bbox")),
         size=_size(image),
+        upright=image.get("upright") is True,
     )
+
+
+def _triples(annotation: dict) -> list[tuple[float, float, float]]:
+    values = annotation["keypoints"]
+    return list(zip(values[::3], values[1::3], values[2::3], strict=True))
 
 
 def _size(image: dict) -> tuple[int, int] | None:

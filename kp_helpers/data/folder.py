@@ -23,8 +23,9 @@ class ImageFolder(LabelledImages):
     labels: a .json (see `coco`) or .csv file (see `label_table`) whose image names are within `root`; joints:
     names to be read, all that the file has where left out. The box is the file's, else the extent of the
     person's labelled points, else the whole image. Without labels a rotation in the EXIF data is applied, as
-    nothing then refers to raw pixels; with labels it is refused, unless they are `upright`: in pixels of the
-    pictures as viewers, and `widgets.KeypointLabeler`, turn them. For the rest see `LabelledImages`.
+    nothing then refers to raw pixels; with labels it is refused, unless these say or it is given here that
+    they are `upright`: in pixels of the pictures as viewers, and `widgets.KeypointLabeler`, turn them. For
+    the rest see `LabelledImages`.
     """
 
     def __init__(

@@ -8,6 +8,7 @@
 | person | optional: number of the person in the image, 0 where it is left out |
 | visible | optional: 1, or 0 for a point that is to count for nothing |
 | x0, y0, x1, y1 | optional: the person's box in pixels, the same in all rows of the person |
+| upright | optional: 1 if pixels are those of the image as its EXIF tag turns it, the same in all rows |
 
 Rows of a person need not stand together. Other columns are refused, so that a misspelt one is noticed.
 """
@@ -23,7 +24,7 @@ from kp_helpers.data.sample import KeypointSample, Point
 from kp_helpers.store import replace_file
 
 NEEDED, BOX = ("image", "keypoint", "x", "y"), ("x0", "y0", "x1", "y1")
-COLUMNS = ("image", "person", "keypoint", "x", "y", "visible", *BOX)
+COLUMNS = ("image", "person", "keypoint", "x", "y", "visible", *BOX, "upright")
 
 
 def read_table(path: str | Path) -> tuple[tuple[str, ...], list[Labels], dict[str, int]]:
@@ -48,7 +49,7 @@ def write_table(
 ) -> Path:
     """Write points (name -> (x, y) in pixels of the frame, one mapping a sample); image names within `root`.
 
-    A point that is not finite has empty x and y; visible is 1 throughout.
+    A point that is not finite has empty x and y; visible and upright are 1 throughout.
     """
     labels = rows(samples, points, root)
 
@@ -59,17 +60,17 @@ def write_table(
             for own in labels:
                 for name, point in own.points.items():
                     place = [float(v) for v in point] if all(map(math.isfinite, point)) else ["", ""]
-                    table.writerow([own.image, own.person, name, *place, 1, *map(float, own.box)])
+                    table.writerow([own.image, own.person, name, *place, 1, *map(float, own.box), 1])
 
     return replace_file(path, write)
 
 
-_Row = tuple[Point, bool, Box | None]
+_Row = tuple[Point, bool, tuple[Box | None, bool]]
 _People = dict[tuple[str, int], dict[str, _Row]]
 
 
 def _people(path: Path, reader: csv.DictReader) -> _People:
-    """(image, person) -> name -> point, whether it counts, and the box of its row."""
+    """(image, person) -> name -> point, whether it counts, and what its row says of the person."""
     header = reader.fieldnames or ()
     for mark, name in ((";", "semicolons"), ("\t", "tabs")):
         if len(header) == 1 and mark in header[0]:
@@ -94,23 +95,31 @@ def _people(path: Path, reader: csv.DictReader) -> _People:
 
 def _row(where: str, row: dict[str, str]) -> _Row:
     point = tuple(_number(where, key, row[key]) if row[key] else math.nan for key in ("x", "y"))
-    visible = row.get("visible", "1")
-    if visible not in ("0", "1"):
-        raise DataError(f"{where}: visible is {visible[:40]!r}, expected 0 or 1")
+    visible, upright = _flag(where, row, "visible", "1"), _flag(where, row, "upright", "0")
     corners = [_number(where, key, row[key]) for key in BOX if row.get(key)]
     if len(corners) not in (0, 4):
         raise DataError(f"{where}: has a part of a box, expected all of {', '.join(BOX)} or none")
-    return point, visible == "1", checked_box(f"{where}: box", corners) if corners else None
+    return point, visible, (checked_box(f"{where}: box", corners) if corners else None, upright)
 
 
 def _labels(path: Path, image: str, person: int, own: dict[str, _Row]) -> Labels:
-    boxes = {box for *_, box in own.values()}
-    if len(boxes) > 1:
-        raise DataError(
-            f"{path}: person {person} in {image} has {len(boxes)} boxes, expected the same in all rows"
-        )
+    said = {about for *_, about in own.values()}
+    for what, found in zip(("boxes", "values of upright"), map(set, zip(*said, strict=True)), strict=True):
+        if len(found) > 1:
+            where = f"{path}: person {person} in {image}"
+            raise DataError(f"{where} has {len(found)} {what}, expected the same in all rows")
+    ((box, upright),) = said
     hidden = frozenset(name for name, (_, visible, _) in own.items() if not visible)
-    return Labels(image, person, {name: point for name, (point, *_) in own.items()}, hidden, boxes.pop())
+    return Labels(
+        image, person, {name: point for name, (point, *_) in own.items()}, hidden, box, upright=upright
+    )
+
+
+def _flag(where: str, row: dict[str, str], column: str, otherwise: str) -> bool:
+    value = row.get(column, otherwise)
+    if value not in ("0", "1"):
+        raise DataError(f"{where}: {column} is {value[:40]!r}, expected 0 or 1")
+    return value == "1"
 
 
 def _number(where: str, column: str, text: str) -> float:

@@ -20,8 +20,9 @@ class LabelledImages(Samples):
 
     root: folder that image names are within. names: all keypoints; joints: those to be read, None for all. A
     sample's sequence is its image, so that a draw takes each image once; its box is that of the labels, else
-    the whole image. rotation: what to do with an EXIF tag, see `read_image`. smallest: share of the image's
-    area that a box must have, 0 to ask for no box; others are left out.
+    the whole image. rotation: what to do with an EXIF tag, see `read_image`; it is applied where the labels
+    are `upright`. smallest: share of the image's area that a box must have, 0 to ask for no box; others are
+    left out.
 
     Every image is looked at before anything is measured: DataError names all that are missing or damaged
     (skip_damaged leaves the latter out), are turned by an EXIF tag or differ in size from what labels say.
@@ -65,8 +66,11 @@ class LabelledImages(Samples):
             skeleton=dict(own.points),
             sequence=own.image,
             person=own.person,
-            pixels=partial(read_image, path, rotation=self._rotation),
+            pixels=partial(read_image, path, rotation=self._turn(own)),
         )
+
+    def _turn(self, own: Labels) -> str:
+        return "apply" if own.upright else self._rotation
 
     def _reasons(self, own: Labels) -> list[str]:
         points = np.array([own.points.get(name, _NOWHERE) for name in self.joints]).reshape(-1, 2)
@@ -86,7 +90,11 @@ class LabelledImages(Samples):
         """Image -> size of every image that can be used, or all problems with the images are named."""
         told = {own.image: own.size for own in labels}
         paths = {image: self.root / image for image in told}
-        found, problems = check_images(paths.values(), rotation=self._rotation, skip_damaged=skip_damaged)
+        found, problems = {}, []
+        for turn in dict.fromkeys(map(self._turn, labels)):
+            own = {paths[label.image]: None for label in labels if self._turn(label) == turn}
+            sizes, wrong = check_images(own, rotation=turn, skip_damaged=skip_damaged)
+            found, problems = found | sizes, problems + wrong
         sizes = {image: found[path] for image, path in paths.items() if path in found}
         problems += [
             f"{paths[image]}: is {size}, expected {told[image]} as its labels say"

@@ -19,7 +19,8 @@ class Labels:
 
     image: path within the folder of images, with forward slashes. points: name -> (x, y) in pixels, NaN where
     not labelled. hidden: names whose point does not count though it is given. box: (x0, y0, x1, y1) of the
-    person where the file has one. size: (width, height) of the image where the file says it.
+    person where the file has one. size: (width, height) of the image where the file says it. upright: whether
+    the file says that its pixels are those of the image as its EXIF tag turns it.
     """
 
     image: str
@@ -28,6 +29,7 @@ class Labels:
     hidden: frozenset[str] = frozenset()
     box: Box | None = None
     size: tuple[int, int] | None = None
+    upright: bool = False
 
 
 def image_name(where: str, name) -> str:

@@ -5,7 +5,10 @@ of what a pickle may call only the few names with which numpy writes an array; e
 that notes its arguments. Everything else is refused by name. Nothing that a file names is imported or called.
 """
 
+import codecs
+import io
 import pickletools
+from collections.abc import Iterator
 from pathlib import Path
 
 from kp_helpers.data.errors import DataError
@@ -60,6 +63,29 @@ def loads(data: bytes, name: str | Path):
         raise DataError(f"{name}: damaged ({reason}), expected a pickle of plain values and arrays") from None
 
 
+def _instructions(data: bytes) -> Iterator[tuple[str, object]]:
+    """Names and arguments as `pickletools.genops` gives them, to which the quoted strings of protocol 0, what
+    Python 2 wrote by default, have to be plain ASCII, though an array's content stands in them.
+    """
+    file = io.BytesIO(data)
+    while True:
+        opcode = pickletools.code2op.get(file.read(1).decode("latin1"))
+        if opcode is None:
+            raise ValueError("an unknown instruction, or none where one should be")
+        quoted = opcode.name == "STRING"
+        yield opcode.name, _quoted(file.readline()) if quoted else opcode.arg and opcode.arg.reader(file)
+        if opcode.name == "STOP":
+            return
+
+
+def _quoted(line: bytes) -> str:
+    """The 8-bit string that stands in quotes, with escapes, to the end of its line."""
+    line = line.strip()
+    if len(line) < 2 or line[:1] != line[-1:] or line[:1] not in (b"'", b'"'):
+        raise ValueError("a string without its quotes")
+    return codecs.escape_decode(line[1:-1])[0].decode("latin1")
+
+
 class _Machine:
     """The pickle machine, cut down: a stack, a memo, and the marks that divide the stack."""
 
@@ -74,10 +100,10 @@ class _Machine:
 
         Bytes, not an open file: of a file, a length that lies would be allocated before it is found wanting.
         """
-        for step, (opcode, argument, _) in enumerate(pickletools.genops(data)):
+        for step, (name, argument) in enumerate(_instructions(data)):
             if step >= MOST_STEPS:
                 raise Refused(f"more than {MOST_STEPS} instructions, expected a few thousand")
-            self._step(opcode.name, argument)
+            self._step(name, argument)
         return self.stack.pop()
 
     def _step(self, name: str, argument) -> None:

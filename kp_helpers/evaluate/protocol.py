@@ -55,7 +55,7 @@ class Framed:
 
     def in_frames(self, points: torch.Tensor) -> list[tuple[float, float]]:
         """Points (n, 2) in [0,1] of the squares as (x, y) in pixels of the frames."""
-        pairs = zip(self.squares, points.double().cpu(), strict=True)
+        pairs = zip(self.squares, points.cpu().double(), strict=True)
         return [tuple(square.to_frame(point).tolist()) for square, point in pairs]
 
 

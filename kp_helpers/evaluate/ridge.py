@@ -16,6 +16,7 @@ from kp_helpers.evaluate import controls
 from kp_helpers.evaluate.protocol import Found, draw_run, framed, located
 from kp_helpers.heatmaps import gaussian_target
 from kp_helpers.reading import noised_views, points_over_views, queries
+from kp_helpers.stages.closed_form import in_float64
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ class Fit:
 
     def map(self, features: torch.Tensor) -> torch.Tensor:
         """w . x + b at every pixel, (B, C, S, S) -> (B, S, S) float32."""
-        return (torch.einsum("bchw,c->bhw", features.double(), self.weights) + self.bias).float()
+        fitted = torch.einsum("bchw,c->bhw", in_float64(features), self.weights) + self.bias
+        return fitted.float().to(features.device)
 
 
 def features(asked: Sequence[Query], size: int) -> torch.Tensor:
@@ -62,7 +64,7 @@ def moments(seen: torch.Tensor, targets: torch.Tensor) -> Moments:
         raise ValueError(
             f"moments: features and targets have shapes {found}, expected (B, C, S, S), (B, S, S)"
         )
-    x, y = seen.double().movedim(1, -1).flatten(0, 2), targets.double().flatten()
+    x, y = in_float64(seen).movedim(1, -1).flatten(0, 2), in_float64(targets).flatten()
     return Moments(len(x), x.sum(dim=0), x.T @ x, x.T @ y, float(y.sum()))
 
 

@@ -15,6 +15,7 @@ from kp_helpers.evaluate.ridge import STRENGTH
 from kp_helpers.figures.one_person import JOINTS, Joints, OnePerson, features, one_person_pictures
 from kp_helpers.heatmaps import gaussian_target
 from kp_helpers.keypoints import argmax_keypoints
+from kp_helpers.stages.closed_form import in_float64
 
 LABELS = {5: 16, 20: 8, 200: 1}
 """Number of labelled pictures of a fit -> how many fits the number is the mean of."""
@@ -130,6 +131,6 @@ def _mean(shares: Iterable[float | None]) -> float | None:
 def _moments(seen: torch.Tensor, targets: torch.Tensor) -> list[ridge.Moments]:
     """Of one picture, features (C, S, S), those of each target (J, S, S); they share what is no target's."""
     whole = ridge.moments(seen[None], targets[:1])
-    products = seen.double().flatten(1) @ targets.double().flatten(1).T
+    products = in_float64(seen).flatten(1) @ in_float64(targets).flatten(1).T
     pairs = zip(products.T, targets, strict=True)
-    return [replace(whole, xy=product, y=float(own.double().sum())) for product, own in pairs]
+    return [replace(whole, xy=product, y=float(in_float64(own).sum())) for product, own in pairs]

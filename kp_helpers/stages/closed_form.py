@@ -29,6 +29,11 @@ def features(unet, asked: list[Query], size: int, apart: bool = False) -> torch.
     return torch.cat(found, dim=1) if apart else sum(found)
 
 
+def in_float64(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor in float64; Apple's GPU has none, so from there it comes to the CPU."""
+    return (tensor.cpu() if tensor.device.type == "mps" else tensor).double()
+
+
 def direction(seen: Iterable[tuple[torch.Tensor, torch.Tensor]], strength: float) -> torch.Tensor:
     """The ridge fit e = (F^T F + strength tr(F^T F) / D I)^-1 F^T y, (D,) float32, scaled so that its mean
     logit has standard deviation 1 over all pixels.
@@ -38,7 +43,7 @@ def direction(seen: Iterable[tuple[torch.Tensor, torch.Tensor]], strength: float
     """
     count, x, xx, xy, y = 0, 0, 0, 0, 0
     for phi, target in seen:
-        rows, goal = phi.double().flatten(1), target.double().flatten()
+        rows, goal = in_float64(phi).flatten(1), in_float64(target).flatten()
         count, x, y = count + len(goal), x + rows.sum(dim=1), y + goal.sum()
         xx, xy = xx + rows @ rows.T, xy + rows @ goal
     gram, pull = xx - torch.outer(x, x) / count, xy - x * y / count

@@ -179,7 +179,7 @@ def _added(content: dict, image: str, size: tuple[int, int], category: dict) -> 
     if not known:
         width, height = size
         entry = {"id": _next(content["images"]), "file_name": image, "width": width, "height": height}
-        content["images"].append(entry)
+        content["images"].append(entry | {"upright": True})
         known = [entry]
     ids = {"id": _next(content["annotations"]), "image_id": known[0]["id"], "category_id": category["id"]}
     person = {**ids, "iscrowd": 0, "keypoints": [0, 0, 0] * len(category["keypoints"])}
