@@ -13,7 +13,7 @@ SNAKEMAKE := $(BIN)/snakemake --profile profiles/local --cores $(CORES)
 SWEEP_CONFIG := --config profile=$(PROFILE) run='"$(RUN)"' $(if $(SWEEP),sweep=$(SWEEP)) $(MORE)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce sweep sweep-slurm test test-kernels lab app train-figures lint format clean
+.PHONY: help setup reproduce sweep sweep-slurm test test-slurm test-kernels lab app train-figures lint format clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -51,6 +51,10 @@ sweep-slurm: $(STAMP)  ## the same as Slurm jobs; installs the extra `cluster`
 
 test: $(STAMP)  ## the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(CORES) --dist loadfile
+
+test-slurm: $(STAMP)  ## a sweep on a real Slurm of this machine, as root; apt install slurm-wlm slurmdbd mariadb-server
+	$(BIN)/python -m pip install --quiet -c requirements.lock -e ".[dev,cluster]"
+	$(BIN)/python -m pytest -q -n 0 tests/slurm/check_sweep.py
 
 test-kernels: $(STAMP)  ## the CUDA kernels in Triton's interpreter; installs the extra `cuda`, 1 GB
 	$(BIN)/python -m pip install --quiet -c requirements.lock -e ".[dev,cuda]"

@@ -7,25 +7,26 @@
 # `snakemake --profile profiles/local sweep` does the jobs of sweeps.yaml, --config sweep=name those of one sweep.
 import sys
 from functools import cache
+from pathlib import Path
 
 from kp_helpers.config import ConfigError
 from kp_helpers.notebook.sweeps import plan
 
-WORLDS = {  # profile -> (folder, sequences, frames a sequence) of the exported figures world
-    "smoke": ("build/figures-smoke", 15, 6),
-    "quick": ("build/figures", 60, 30),
-    "paper": ("build/figures-paper", 160, 10),
-}
 PROFILE = config.get("profile", "quick")
-if PROFILE not in WORLDS:
-    raise WorkflowError(f"profile is {PROFILE!r}, expected one of {', '.join(WORLDS)}")
+if PROFILE not in plan.WORLDS:
+    raise WorkflowError(f"profile is {PROFILE!r}, expected one of {', '.join(plan.WORLDS)}")
 RUN = str(config.get("run") or PROFILE)
 SEED = int(config.get("seed", 0))
 MODEL = config.get("model") or "figures"
-WORLD, SEQUENCES, FRAMES = WORLDS[PROFILE]
-DATA = config.get("data") or WORLD
+SIZES = {folder: f"--sequences {sequences} --frames {frames}" for folder, sequences, frames in plan.WORLDS.values()}
+DATA = config.get("data") or plan.WORLDS[PROFILE][0]
 DEVICE = config.get("device") or "auto"
-READY = f"{WORLD}/manifest.json" if DATA == WORLD else DATA
+
+
+def ready(data):
+    """What has to be there of a data folder: all of it, or of a figures world what is written last."""
+    return f"{data}/manifest.json" if data in SIZES else data
+
 
 FIRST = ["00_figures_world", "01_attention_extraction", "02_stable_keypoints"]
 TARGET, SIZE, VIEWS, WEIGHTS = (
@@ -75,16 +76,20 @@ rule all:
 
 rule world:
     output:
-        f"{WORLD}/manifest.json",
+        "{world}/manifest.json",
+    wildcard_constraints:
+        world="|".join(SIZES),
+    params:
+        size=lambda wildcards: SIZES[wildcards.world],
     shell:
-        "{sys.executable} -m kp_helpers.figures export {WORLD} --sequences {SEQUENCES} --frames {FRAMES} --seed {SEED}"
+        "{sys.executable} -m kp_helpers.figures export {wildcards.world} {params.size} --seed {SEED}"
 
 
 # `update` keeps the last result until a new one is whole: Snakemake would delete it before the work.
 rule alone:
     input:
         notebook="notebooks/{notebook}.ipynb",
-        data=READY,
+        data=ready(DATA),
     output:
         update(f"results/{{notebook}}/{RUN}/metrics.json"),
     wildcard_constraints:
@@ -111,7 +116,7 @@ use rule alone as base with:
 use rule alone as on_base with:
     input:
         notebook="notebooks/{notebook}.ipynb",
-        data=READY,
+        data=ready(DATA),
         base=BASE,
     wildcard_constraints:
         notebook="|".join(name for name in ON_BASE if name not in LONG),
@@ -155,7 +160,12 @@ def wanted(_):
 def given(wildcards):
     """The data and the base embedding of a sweep."""
     about = jobs_of(wildcards)[0].about
-    return [READY if about.data == WORLD else about.data, about.base_file]
+    if not about.base and about.profile != RUN and not Path(about.base_file).exists():
+        raise WorkflowError(
+            f"{SWEEPS}, sweep {wildcards.sweep!r}: {about.base_file} is missing, the base embedding of the profile"
+            f" {about.profile!r}; make it with `make sweep PROFILE={about.profile}`, or name another as `base`"
+        )
+    return [ready(about.data_folder), about.base_file]
 
 
 def given_and_views(wildcards):

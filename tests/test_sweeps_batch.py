@@ -131,6 +131,21 @@ def test_slurm_would_be_given_every_job(tmp_path, tiny_sd, tiny_threedpw):
     assert "mem_mb=8000" in told and "runtime=240" in told
 
 
+def test_without_data_a_sweep_makes_the_world_of_its_profile(tmp_path, tiny_sd):
+    tiny_sweep.make(tmp_path, tiny_sd, "")
+    told, _ = tiny_sweep.snakemake(tmp_path, "--cores", "1", "--dry-run").communicate(timeout=120)
+    assert re.search(r"rule world:\s+output: build/figures-smoke/manifest.json", told), told
+
+
+def test_a_base_that_no_rule_would_make_is_named(tmp_path, tiny_sd):
+    tiny_sweep.make(tmp_path, tiny_sd, "", base="")
+    process = tiny_sweep.snakemake(tmp_path, "--cores", "1", "--dry-run")
+    told, _ = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert "sweep 'tiny': results/02_stable_keypoints/smoke/embedding.safetensors is missing" in told
+    assert "make it with `make sweep PROFILE=smoke`, or name another as `base`" in told
+
+
 def test_a_wrong_file_stops_before_any_job(tmp_path):
     (tmp_path / "sweeps.yaml").write_text("tiny: {joints: [head], setting: {}}")
     process = tiny_sweep.snakemake(tmp_path, "--cores", "1")

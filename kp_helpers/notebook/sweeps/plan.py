@@ -13,6 +13,12 @@ from pydantic import BeforeValidator, Field
 from kp_helpers.config import ConfigError, Index, Names, Profile, Settings, profile
 from kp_helpers.metrics import SECTOR
 
+WORLDS = {
+    "smoke": ("build/figures-smoke", 15, 6),
+    "quick": ("build/figures", 60, 30),
+    "paper": ("build/figures-paper", 160, 10),
+}
+"""Profile -> (folder, sequences, frames a sequence) of the exported figures world."""
 FOLDER = "sweeps"
 """The folder of the results folder in which each sweep has its own."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -25,12 +31,16 @@ class Sweep(Settings):
     profile: str = Field("quick", description="the settings that all others are changes of")
     model: str = Field("figures", description="the shipped model, a model folder or a hub id")
     device: str = Field("cpu", description="where the model runs, as torch names it")
-    data: str = Field("build/figures", description="a folder in 3DPW's layout")
+    data: str = Field("", description="a folder in 3DPW's layout; empty means the profile's figures world")
     base: str = Field("", description="file of the base embedding; empty means notebook 02's of the profile")
     joints: Names = Field(description="joints with a meaningful direction")
     seeds: Seeds = Field((0,), description="of everything that is drawn")
     common: dict[str, dict] = Field({}, description="changes of the profile in all settings, by group")
     settings: dict[str, dict[str, dict]] = Field(description="name -> changes of the profile, by group")
+
+    @property
+    def data_folder(self) -> str:
+        return self.data or WORLDS[self.profile][0]
 
     @property
     def base_file(self) -> str:

@@ -82,7 +82,7 @@ class _Loaded:
 
 def _loaded(job: Job) -> _Loaded:
     """What a job works with; whatever is missing is an error that names the command that makes it."""
-    data, own = project_path(job.about.data), project_path(job.about.model)
+    data, own = project_path(job.about.data_folder), project_path(job.about.model)
     sets = tuple(evaluate.data_set(data, split, [job.joint]) for split in ("train", "test"))
     model = diffusion.load(own if own.is_dir() else job.about.model, job.about.device)
     return _Loaded(model, evaluate.load_base(project_path(job.about.base_file), model), sets, data)
