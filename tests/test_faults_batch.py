@@ -1,5 +1,6 @@
 """Fault 64: in a batch one of N fails. The jobs do no work; what is tested is Snakemake and the summary."""
 
+import pytest
 from helpers import tiny_sweep
 
 from kp_helpers.notebook.sweeps import plan
@@ -30,3 +31,20 @@ def test_64_one_of_several_jobs_fails_and_the_next_start_does_only_that_one(
     assert process.returncode == 0, told
     assert (path / "calls").read_text().split()[len(calls) :] == ["head-0-readout"]
     assert main(summary) == 0 and len(list(tmp_path.glob("results/sweeps/tiny/*-*"))) == len(names)
+
+
+LOCAL = ("--profile", tiny_sweep.ROOT / "profiles" / "local")
+
+
+@pytest.mark.parametrize(("options", "starts"), [((), False), (LOCAL, True)])
+def test_91_what_a_killed_snakemake_locked_is_free(options, starts, tmp_path, tiny_sd, tiny_threedpw):
+    """Without the kit's profile Snakemake does refuse, so what is left here is what it leaves behind."""
+    file = tiny_sweep.make(tmp_path, tiny_sd, tiny_threedpw, seeds=[0])
+    path = tiny_sweep.stub(tmp_path / "stub")
+    locks = tmp_path / ".snakemake" / "locks"
+    locks.mkdir(parents=True)
+    outputs = [f"results/{job.folder}/metrics.json" for job in plan.read(file)]
+    (locks / "0.output.lock").write_text("".join(f"{output}\n" for output in outputs))
+    process = tiny_sweep.snakemake(tmp_path, *options, "--cores", "1", path=path)
+    told, _ = process.communicate(timeout=120)
+    assert (process.returncode == 0) == starts and ("LockException" in told) != starts, told

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from kp_helpers import store
 from kp_helpers.data import ThreeDPW
 from kp_helpers.figures.__main__ import main
 from kp_helpers.figures.export import LANDSCAPE, PORTRAIT, export
@@ -118,3 +119,9 @@ def test_wrong_counts_are_refused(capsys):
     with pytest.raises(SystemExit):
         main(["export", "anywhere", "--frames", "0"])
     assert "at least 1 expected" in capsys.readouterr().err
+
+
+def test_a_world_that_another_process_writes_is_not_written_twice(tmp_path):
+    with store.held(tmp_path / ".world.lock"), pytest.raises(store.HeldError, match="held by process"):
+        export(tmp_path / "world", sequences=3, frames=1)
+    assert not (tmp_path / "world").exists()

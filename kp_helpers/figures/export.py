@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
+from kp_helpers import store
 from kp_helpers.data import manifest
 from kp_helpers.figures.captions import describe, facing
 from kp_helpers.figures.pictures import visible_pairs
@@ -47,9 +48,14 @@ def export(folder: Path, sequences: int = 60, frames: int = 30, seed: int = 0, w
     """Write `sequences` of `frames` images each into `folder`; returns the manifest, which is written last.
 
     Deterministic in `seed`. The world is written aside and moved into place when it is whole; a finished one
-    with the same settings is kept. FileExistsError where `folder` holds anything else.
+    with the same settings is kept. FileExistsError where `folder` holds anything else, `store.HeldError`
+    while another process writes it.
     """
-    folder = Path(folder)
+    with store.held(Path(folder).with_name(f".{Path(folder).name}.lock")):
+        return _exported(Path(folder), sequences, frames, seed, workers)
+
+
+def _exported(folder: Path, sequences: int, frames: int, seed: int, workers: int) -> dict:
     settings = {"sequences": sequences, "frames": frames, "seed": seed}
     done = _finished(folder, settings)
     if done:
