@@ -111,6 +111,18 @@ def paired(
     return two_way(first - second, clusters, counts, level)
 
 
+def apart(first: Interval, second: Interval) -> Interval:
+    """first - second of two means that have no case in common, with the fewer degrees of freedom of both.
+
+    Means without a standard error, which Wilson's intervals have not, give none here: NaN.
+    """
+    error, freedom = math.hypot(first.error, second.error), min(first.freedom, second.freedom)
+    value, half = first.value - second.value, math.nan
+    if freedom > 0:
+        half = error * float(t.ppf((1 + first.level) / 2, freedom))
+    return Interval(value, value - half, value + half, first.level, error, freedom)
+
+
 def share(hits: ArrayLike, clusters: ArrayLike | None = None, counts: ArrayLike | None = None) -> Interval:
     """`two_way` of a share in [0, 1], within its bounds.
 

@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import hypergeom
 
 from kp_helpers import evaluate
-from kp_helpers.evaluate import FAILS, HOLDS, OPEN
+from kp_helpers.evaluate import HOLDS, OPEN
 
 RUNS = np.repeat(np.arange(8), 10)
 
@@ -83,7 +83,7 @@ def test_a_verdict_on_clustering_is_in_percent_points():
     works = scores(RUNS < 3)
     row = evaluate.clustered(works, "by run", "left_foot", "m", "within").iloc[0]
     alone = evaluate.clustering(works["within"], RUNS)
-    assert (row["claim"], row["verdict"], row["method"], row["joint"]) == ("by run", HOLDS, "m", "left_foot")
+    assert (row["id"], row["verdict"], row["method"], row["joint"]) == ("by run", HOLDS, "m", "left_foot")
     assert (row["runs"], row["n"], row["p"]) == (8, 80, alone.p) and row["p"] < 0.001
     assert row["difference"] == pytest.approx(
         100 * (np.std([1, 1, 1, 0, 0, 0, 0, 0], ddof=1) - alone.expected)
@@ -93,26 +93,22 @@ def test_a_verdict_on_clustering_is_in_percent_points():
     assert evaluate.clustered(scores(mixed), "", "left_foot", "m", "within").iloc[0]["verdict"] == OPEN
 
 
-@pytest.mark.parametrize(
-    ("hits", "verdict"),
-    [(RUNS < 0, OPEN), (RUNS < 8, FAILS), (np.arange(80) % 10 < 2, OPEN)],
-)
-def test_a_verdict_on_a_share_follows_from_its_own_interval(hits, verdict):
-    """No hit of ten sequences has Wilson's interval, which ends at 28 %."""
-    row = evaluate.near_zero(scores(hits), "none", "left_foot", "m", "in_direction").iloc[0]
-    assert row["verdict"] == verdict and row["difference"] == pytest.approx(100 * hits.mean())
-    assert row["low"] <= row["difference"] <= row["high"] and np.isnan(row["p"])
-    assert (row["runs"], row["n"]) == (8, 80)
+def test_the_share_of_lucky_runs_is_that_of_independent_pictures_where_these_are():
+    """2,000 runs of 5 pictures with a share of .6 hit all in .6^5; runs that differ in nothing say so."""
+    hits = np.random.default_rng(0).binomial(5, 0.6, 2000)
+    share, low, high = evaluate.share_of_lucky(hits, 5)
+    assert low < 0.6**5 < high and share == pytest.approx((hits == 5).mean(), abs=0.01)
 
 
-def test_many_misses_are_near_zero():
-    """Wilson's interval of 0 of 60 ends at z^2 / (60 + z^2), 6 %."""
-    none = scores(RUNS < 0).drop(columns="sequence")
-    none = pd.concat([none.assign(sequence=np.arange(80) % 60)])
-    row = evaluate.near_zero(none, "none", "left_foot", "m", "within").iloc[0]
-    assert row["verdict"] == HOLDS and row["high"] == pytest.approx(100 * 3.8415 / 63.8415, abs=0.01)
+def test_runs_that_work_or_do_not_are_lucky_more_often():
+    """Beta(.5, .5) shares: all of 10 are hit in B(10.5, .5) / B(.5, .5) = .176 of the runs."""
+    rng = np.random.default_rng(1)
+    share, low, high = evaluate.share_of_lucky(rng.binomial(10, rng.beta(0.5, 0.5, 300)), 10)
+    assert low < 0.176 < high and high - low < 0.12 and low < share < high
 
 
-def test_a_method_without_scores_is_named():
-    with pytest.raises(ValueError, match="head, m: no picture has 'within', expected scores of this method"):
-        evaluate.near_zero(scores(RUNS < 1), "", "head", "m", "within")
+def test_a_few_runs_without_a_hit_leave_it_open():
+    share, low, high = evaluate.share_of_lucky([0, 0, 0], 10)
+    assert low < 0.001 < high and share < 0.01
+    with pytest.raises(ValueError, match="expected 0 to 10 of two runs at least"):
+        evaluate.share_of_lucky([11, 0], 10)

@@ -105,7 +105,7 @@ def test_a_shared_pass_reads_what_each_method_reads_alone(shown, base, tiny_sd, 
     (train, held_out), own = shown, settings(mode, **test)
     appended = reading.Appended(base, base[:3] + 1, mode=mode)
     found = evaluate.in_squares(
-        evaluate.compare(tiny_sd, appended, train, held_out, "head", own, 1), held_out
+        evaluate.compare(tiny_sd, appended, train, held_out, "head", own, 1, keypoint=4), held_out
     )
     assert list(found) == [evaluate.appended_name(own.appended), *evaluate.CONTROLS]
     start = controls.untrained(tiny_sd, base, train, "head", own.appended, 1)
@@ -118,9 +118,11 @@ def test_a_shared_pass_reads_what_each_method_reads_alone(shown, base, tiny_sd, 
         asked = reading.queries(tiny_sd, latents, base, how)
         return controls.similarity(asked, known.feature, 64)[:, None]
 
-    tokens = reading.read_maps(tiny_sd, base, held_out.images, own.test, [known.token])
+    tokens, free = (
+        reading.read_maps(tiny_sd, base, held_out.images, own.test, [token]) for token in (known.token, 4)
+    )
     features = reading.over_views(tiny_sd, held_out.images, own.test, like)
-    for name, maps in ((evaluate.BASE, tokens), (evaluate.NEAREST, features)):
+    for name, maps in ((evaluate.BASE, tokens), (evaluate.UNSUPERVISED, free), (evaluate.NEAREST, features)):
         points = reading.read_keypoints(maps, own.test)[:, 0]
         assert torch.allclose(found[name].float(), points, atol=1e-4), name
 

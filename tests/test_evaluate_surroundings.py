@@ -93,9 +93,9 @@ def test_a_miss_sits_on_what_the_mask_says(sample, point, place):
 @pytest.mark.parametrize(
     ("point", "distinct"),
     [
-        ((61.0, 21.6), 1),  # the other foot: 1/48 of the frame is 1.67 pixels
-        ((61.0, 21.7), 0),
-        ((39.0, 31.0), 1),  # a hand
+        ((39.0, 31.6), 1),  # a hand: 1/48 of the frame is 1.67 pixels
+        ((39.0, 31.7), 0),
+        ((61.0, 20.0), 0),  # the other foot, which `mirror` tells
         ((60.0, 5.0), 0),  # a knee, see below
         ((30.0, 8.4), 1),  # the head, by its joint
         ((72.0, 39.0), 0),  # no end but the foot itself is near
@@ -197,3 +197,26 @@ def test_the_figures_world_is_read(tmp_path):
             by_place[joint, f"misses on the {place}"] for place in ("person's own head", "rest of the person")
         ]
         assert on[0].n > 5 and on[0].value + on[1].value == pytest.approx(100)
+
+
+def test_points_on_the_person_are_on_the_person(sample):
+    """Person 1 is the columns 30 to 49 and 60 to 69; the square shows the columns 20 to 59."""
+    test = Framed((sample,), (Square(20.0, 0.0, 40.0, 40.0),), torch.zeros(1, 3, 8, 8))
+    found = evaluate.points_on_person(test, "left_foot", 3, 0)
+    columns = np.array([one.point[0] for one in found])
+    assert len(found) == 25 and {one.method for one in found} == {evaluate.ON_PERSON}
+    assert ((columns > 30) & (columns < 50)).all() and len(set(columns)) > 5
+    assert [one.point for one in found] != [
+        one.point for one in evaluate.points_on_person(test, "left_foot", 4, 0)
+    ]
+    unknown = Framed((replace(sample, masks=None),), test.squares, test.images)
+    columns = np.array([one.point[0] for one in evaluate.points_on_person(unknown, "left_foot", 3, 0)])
+    assert (columns < 30).any() and ((columns >= 20) & (columns <= 60)).all()
+
+
+def test_the_other_sides_joint_is_not_what_is_distinct(sample):
+    """Where the masks show no thing, only the joints count: the other foot is told by `mirror` alone."""
+    unmasked = replace(sample, masks=None)
+    on_foot, on_head = shares(unmasked, SKELETON["right_foot"]), shares(unmasked, SKELETON["head"])
+    assert on_foot[DISTINCT][0] == 0 and on_foot["misses that hit the other side"][0] == 100
+    assert on_head[DISTINCT][0] == 100

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm, t
 
-from kp_helpers.intervals import equivalence, holm, mean_sd, paired, share, two_way, wilson
+from kp_helpers.intervals import Interval, apart, equivalence, holm, mean_sd, paired, share, two_way, wilson
 
 
 def test_mean_and_sd_over_runs():
@@ -146,3 +146,12 @@ def test_equivalence_is_two_one_sided_tests():
 def test_holm_corrects_from_the_smallest_on():
     assert holm([0.01, 0.04, 0.03]).tolist() == pytest.approx([0.03, 0.06, 0.06])
     assert holm([0.6, 0.9]).tolist() == [1.0, 1.0]
+
+
+def test_means_of_other_pictures_have_both_errors():
+    """3 and 4 make 5; Student's t of the fewer degrees of freedom."""
+    first, second = Interval(50.0, 0, 0, error=3.0, freedom=7), Interval(20.0, 0, 0, error=4.0, freedom=9)
+    found = apart(first, second)
+    assert (found.value, found.error, found.freedom) == (30.0, 5.0, 7)
+    assert found.high - found.value == pytest.approx(5 * t.ppf(0.975, 7))
+    assert np.isnan(apart(first, wilson(3, 10)).low)

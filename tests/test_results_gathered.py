@@ -6,7 +6,7 @@ import pytest
 from helpers.results_folder import MACHINE, TARGET, hit, save, verdict
 
 from kp_helpers.results import ResultsError
-from kp_helpers.results.gathered import HOLDS, read_runs, read_table
+from kp_helpers.results.gathered import HOLDS, UNTESTABLE, read_runs, read_table
 
 
 def test_what_a_run_says_of_itself(tmp_path):
@@ -66,14 +66,12 @@ def test_a_table_of_verdicts_that_cannot_be_read_is_damage(old, new, found, tmp_
     assert not runs and found in damaged[0]
 
 
-def test_a_verdict_says_what_it_is_about_where_the_claim_does_not(tmp_path):
-    more = {"joint": "left_foot", "method": "appended, x mode, training images 20", "measure": "hits"}
-    rows = [{**verdict("found", HOLDS), **more}, {**verdict("the left foot", HOLDS), **more, "method": ""}]
-    save(tmp_path, TARGET, "with", verdicts=rows)
-    save(tmp_path, TARGET, "without", verdicts=[verdict("found", HOLDS)])
-    first, second = read_runs(tmp_path)[0]
-    assert [row.about for row in first.verdicts] == ["left foot, training images 20, hits", "hits"]
-    assert second.verdicts[0].about == ""
+def test_a_verdict_says_what_was_asked(tmp_path):
+    rows = [verdict("found", HOLDS), verdict("found", UNTESTABLE, joint="", method="", why="no features")]
+    save(tmp_path, TARGET, "a", verdicts=rows)
+    first, second = read_runs(tmp_path)[0][0].verdicts
+    assert (first.text, first.measure) == ("left foot: a better than b", "hits")
+    assert (second.text, second.why) == ("better than b", "no features")
 
 
 def test_cells_of_a_table(tmp_path):

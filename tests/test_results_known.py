@@ -3,10 +3,10 @@
 import pytest
 from helpers.results_folder import PROTOCOL, WEIGHTS, hit, save
 
-from kp_helpers.evaluate import MEASURES, PAPER
+from kp_helpers.evaluate import ALL, MEASURES, PAPER
 from kp_helpers.results.answers import ABSENT
 from kp_helpers.results.gathered import FAILS, HOLDS, OPEN, read_runs
-from kp_helpers.results.known import DIRECTION, DISC, KNOWN, Known, beside
+from kp_helpers.results.known import AREA, DIRECTION, DISC, KNOWN, Known, beside
 
 FOOT = Known(joint="left_foot", train_images=5, measure=DIRECTION, value=26.25, sd=18.06)
 TWENTY = Known(joint="left_foot", train_images=20, measure=DIRECTION, value=21.0, sd=27.89)
@@ -25,7 +25,7 @@ def test_they_are_those_that_the_notebooks_quote():
         for column, value in hits.items()
     }
     assert {(k.joint, k.train_images, k.measure, k.value, k.sd) for k in KNOWN} == quoted
-    assert tuple(MEASURES.values()) == (DIRECTION, DISC)
+    assert (*MEASURES.values(), ALL["auc"].name) == (DIRECTION, DISC, AREA)
 
 
 def test_on_figures_it_cannot_be_told_whether_a_number_is_met(tmp_path):
@@ -49,10 +49,11 @@ def test_another_number_of_labelled_pictures_is_another_number(tmp_path):
     quoted = {**QUOTED, "source": "paper's, on 3DPW, 20 training images"}
     save(tmp_path, PROTOCOL, "quick", metrics=[hit(NAME, 31.25, **quoted)])
     assert found(TWENTY, tmp_path).verdict == ABSENT
+    quoted["train_images"] = 20
     variant = f"left_foot, appended, readout mode, training images 20: {DIRECTION}"
     save(tmp_path, WEIGHTS, "quick", metrics=[hit(NAME, 1.0, **QUOTED), hit(variant, 2.0, **quoted)])
     assert found(TWENTY, tmp_path).row["value"] == 2.0
-    save(tmp_path, PROTOCOL, "twenty", metrics=[hit(NAME, 3.0, **quoted)], train_images=20)
+    save(tmp_path, PROTOCOL, "twenty", metrics=[hit(NAME, 3.0, **quoted)])
     assert found(TWENTY, tmp_path).row["value"] == 3.0, "the protocol before the ablation"
 
 

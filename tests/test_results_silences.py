@@ -4,12 +4,11 @@ import pytest
 from helpers.results_folder import WEIGHTS, hit, save
 
 from kp_helpers.results.gathered import read_runs
+from kp_helpers.results.known import AREA
 from kp_helpers.results.silences import SILENCES, deviations, read_silences
 
-DIRECTION = "in a meaningful direction"
 
-
-def difference(variant: str, value: float, low="", high="", measure=DIRECTION) -> dict:
+def difference(variant: str, value: float, low="", high="", measure=AREA) -> dict:
     return {"variant": variant, "measure": measure, "difference": value, "low": low, "high": high}
 
 

@@ -1,8 +1,9 @@
 """Rows of plain text: each is the run's own number; more labelled pictures have rows of their own."""
 
+from dataclasses import replace
+
 from helpers.results_folder import PROTOCOL, hit, save
 
-from kp_helpers.results import Metric
 from kp_helpers.results.gathered import Run, Verdict, read_runs
 from kp_helpers.results.tables import amount, decided, hits
 
@@ -25,10 +26,10 @@ def test_hits_by_joint_and_number_of_labelled_pictures(tmp_path):
         ),
         hit(f"left_foot, nearest neighbour: {DIRECTION}", 20.0),
         hit(f"left_foot, appended, x mode: {DISC}", 5.0, interval=None),
-        hit(f"left_foot, appended, x mode, training images 20: {DIRECTION}", 40.0, n=40),
-        hit(f"left_foot, nearest neighbour, training images 20: {DIRECTION}", 10.0, n=40),
+        hit(f"left_foot, appended, x mode, training images 20: {DIRECTION}", 40.0, n=40, train_images=20),
+        hit(f"left_foot, nearest neighbour, training images 20: {DIRECTION}", 10.0, n=40, train_images=20),
         hit("left_foot, appended, x mode: mean error", 9.0),
-        Metric(name=f"head, appended, x mode: {DIRECTION}", value=None, n=0),
+        replace(hit(f"head, appended, x mode: {DIRECTION}", 0.0), value=None, n=0),
     ]
     found = hits(run(tmp_path, metrics=rows))
     methods = ("with the appended embedding", "control: nearest neighbour")
@@ -57,17 +58,11 @@ def test_what_is_decided_leaves_out_zero_and_is_about_the_appended_embedding(tmp
 
 
 def test_an_amount_has_the_numbers_that_there_are():
-    empty = dict.fromkeys(("difference", "low", "high", "p", "runs", "n"))
-    row = {"row": 1, "claim": "", "verdict": "", "about": "", **empty}
+    empty = dict.fromkeys(("difference", "low", "high", "p", "runs", "n", "needed"))
+    row = {"row": 1, "id": "", "verdict": "", "text": "", "measure": "", "why": "", **empty}
     assert amount(Verdict(**row)) == ""
     assert amount(Verdict(**{**row, "n": 40.0})) == "n 40"
-    full = {
-        "difference": 5.0,
-        "low": -1.0,
-        "high": 11.04,
-        "p": 0.031,
-        "runs": 8.0,
-        "n": 80.0,
-        "about": "hits",
-    }
-    assert amount(Verdict(**{**row, **full})) == "+5.0 [-1.0, +11.0], p 0.03, n 80 in 8 runs, hits"
+    full = {"difference": 5.0, "low": -1.0, "high": 11.04, "p": 0.031, "runs": 8.0, "n": 80.0}
+    full |= {"measure": "hits", "needed": 144.0, "why": "of x"}
+    expected = "+5.0 [-1.0, +11.0], p 0.03, n 80 in 8 runs, hits, 144 pictures would decide, of x"
+    assert amount(Verdict(**{**row, **full})) == expected

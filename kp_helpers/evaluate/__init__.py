@@ -1,12 +1,13 @@
 """Predict over a test set, score, tabulate: `compare` for every run, then `score`, `summarise`, `table`.
 
-`report` has every measure, `directions` the curve over the half-angle, `surroundings` what misses sit on, and
-`differences` one method against others. An ablation is a `sweep` over `Variant`s, with `against` and `over`.
-`judged`, `near_zero`, `clustered` and `reached` give verdicts on claims. `references` is what features hold
-without tokens, `gains` and `greedy` choose among ideas, `pseudo_labelled` lets an embedding label
-pictures, and `by_body_view` tells where sides are confused.
+`report` has every measure, `directions` the curve over the half-angle, `surroundings` what misses sit on,
+and `differences` one method against others. An ablation is a `sweep` over `Variant`s, with `against` and
+`over`. `judged`, `ordered`, `reached` and `clustered` give verdicts on claims. `references` is what
+features hold without tokens, `gains` and `greedy` choose among ideas, `pseudo_labelled` lets an embedding
+label pictures, and `by_body_view` tells where sides are confused.
 """
 
+from kp_helpers.evaluate.ablation import against, measured_variants, over, variants_table
 from kp_helpers.evaluate.controls import (
     BASE,
     CHANCE,
@@ -14,6 +15,7 @@ from kp_helpers.evaluate.controls import (
     MEAN,
     NEAREST,
     RANDOM,
+    UNSUPERVISED,
     Prior,
     compare,
     mean_position,
@@ -34,7 +36,16 @@ from kp_helpers.evaluate.embedding_studies import (
     vote,
 )
 from kp_helpers.evaluate.measures import ALL
-from kp_helpers.evaluate.misses import BODY_VIEWS, MISSES, body_view, by_body_view, pictured, surroundings
+from kp_helpers.evaluate.misses import (
+    BODY_VIEWS,
+    MISSES,
+    ON_PERSON,
+    body_view,
+    by_body_view,
+    pictured,
+    points_on_person,
+    surroundings,
+)
 from kp_helpers.evaluate.protocol import (
     Found,
     Framed,
@@ -54,6 +65,8 @@ from kp_helpers.evaluate.ridge import references, ridge_name, with_labels
 from kp_helpers.evaluate.scores import (
     MEASURES,
     PAPER,
+    PRIMARY,
+    SHOWN,
     Measured,
     beside_paper,
     differences,
@@ -64,6 +77,7 @@ from kp_helpers.evaluate.scores import (
     summarise,
     table,
 )
+from kp_helpers.evaluate.spread import clustering, hits_of_runs, share_of_lucky
 from kp_helpers.evaluate.variants import (
     GOAL,
     Design,
@@ -78,27 +92,26 @@ from kp_helpers.evaluate.variants import (
     sweep,
 )
 from kp_helpers.evaluate.verdicts import (
+    BETTER,
     FAILS,
     HOLDS,
     MARGIN,
+    NO_BETTER,
     OPEN,
-    against,
+    UNTESTABLE,
+    WORSE,
+    by_sign,
     clustered,
-    clustering,
-    hits_of_runs,
+    decided,
     judged,
-    measured_variants,
-    near_zero,
-    over,
+    ordered,
     reached,
-    variants_table,
-    verdict,
-    verdict_of_share,
 )
 
 __all__ = [
     "ALL",
     "BASE",
+    "BETTER",
     "BODY_VIEWS",
     "CHANCE",
     "CONTROLS",
@@ -110,11 +123,18 @@ __all__ = [
     "MEASURES",
     "MISSES",
     "NEAREST",
+    "NO_BETTER",
+    "ON_PERSON",
     "OPEN",
     "PAPER",
+    "PRIMARY",
     "RANDOM",
+    "SHOWN",
+    "UNSUPERVISED",
+    "UNTESTABLE",
     "VOTE_RADIUS",
     "WAYS",
+    "WORSE",
     "Design",
     "Found",
     "Framed",
@@ -128,6 +148,7 @@ __all__ = [
     "beside_paper",
     "body_view",
     "by_body_view",
+    "by_sign",
     "by_views",
     "candidates",
     "clustered",
@@ -135,6 +156,7 @@ __all__ = [
     "combined",
     "compare",
     "data_set",
+    "decided",
     "designs",
     "differences",
     "directions",
@@ -155,11 +177,12 @@ __all__ = [
     "map_correlations",
     "mean_position",
     "measured_variants",
-    "near_zero",
     "of_run",
+    "ordered",
     "over",
     "over_joints",
     "pictured",
+    "points_on_person",
     "prior",
     "pseudo_labelled",
     "random_points",
@@ -168,6 +191,7 @@ __all__ = [
     "report",
     "ridge_name",
     "score",
+    "share_of_lucky",
     "side_by_side",
     "summarise",
     "surroundings",
@@ -176,8 +200,6 @@ __all__ = [
     "token_cosines",
     "unlabelled",
     "variants_table",
-    "verdict",
-    "verdict_of_share",
     "vote",
     "with_labels",
 ]

@@ -1,4 +1,4 @@
-"""What the appended embedding has to beat on the same pictures: four controls, and random points.
+"""What the appended embedding has to beat on the same pictures: controls, and random points.
 
 What the U-Net says of a picture under one context is asked once, for all methods that read it.
 """
@@ -19,9 +19,12 @@ from kp_helpers.heatmaps import gaussian_target
 from kp_helpers.reading import joint_map, noised_views, points_over_views, queries, read_keypoints
 from kp_helpers.stages import AppendedTokens
 
+UNSUPERVISED = "unsupervised keypoint"
 RANDOM, BASE, NEAREST, MEAN = "random embedding", "base token", "nearest neighbour", "mean position"
-CONTROLS = (RANDOM, BASE, NEAREST, MEAN)
-"""Tokens that learned nothing, the best single base token, no tokens, and no picture at all."""
+CONTROLS = (UNSUPERVISED, RANDOM, BASE, NEAREST, MEAN)
+"""The base's token that no label chose, tokens that learned nothing, the base's token that the labels
+choose, no tokens, and no picture at all.
+"""
 CHANCE, CHANCE_POINTS = "random point", 25
 """What needs no method: points anywhere in the square that the model sees, so many a picture."""
 
@@ -46,15 +49,17 @@ def compare(
     joint: str,
     settings: Profile,
     run: int = 0,
+    keypoint: int | None = None,
 ) -> list[Found]:
     """The joint on the test images by the appended tokens and by the `CONTROLS`.
 
     All that read a test image see it in the same views under the same noise. Controls that know nothing of
-    the other side read no mirror image.
+    the other side read no mirror image. keypoint: the token of the base that is its unsupervised keypoint;
+    without one that control is left out.
     """
     start = untrained(diffusion, appended.base, train, joint, settings.appended, run)
     known = from_labels(diffusion, appended.base, train, joint, settings.test)
-    readers = _readers(diffusion, appended, replace(start, base=appended.base), known, settings)
+    readers = _readers(diffusion, appended, replace(start, base=appended.base), known, settings, keypoint)
     sharing: dict[tuple[int, bool], list[_Reader]] = {}
     for reader in readers:
         sharing.setdefault((id(reader.context), reader.mirrors and settings.test.mirror), []).append(reader)
@@ -138,23 +143,31 @@ class _Reader:
 
 
 def _readers(
-    diffusion: Diffusion, appended: Appended, start: Appended, known: FromLabels, settings: Profile
+    diffusion: Diffusion,
+    appended: Appended,
+    start: Appended,
+    known: FromLabels,
+    settings: Profile,
+    keypoint: int | None,
 ) -> list[_Reader]:
     """The methods that look at test images, in the order of their results."""
     reading, base = settings.test.reading, appended.base
 
-    def token_map(asked: list[Query], _: bool) -> torch.Tensor:
-        return attention.maps_from_queries(
-            diffusion.unet, asked, base, size=reading.map_size, tokens=[known.token]
+    def map_of_token(token: int) -> Callable[[list[Query], bool], torch.Tensor]:
+        size = reading.map_size
+        return lambda asked, _: attention.maps_from_queries(
+            diffusion.unet, asked, base, size=size, tokens=[token]
         )[:, 0]
 
     def map_of(one: Appended) -> Callable[[list[Query], bool], torch.Tensor]:
         return lambda asked, mirrored: joint_map(diffusion, one.mirrored if mirrored else one, asked, reading)
 
+    unlabelled = [] if keypoint is None else [_Reader(UNSUPERVISED, base, map_of_token(keypoint))]
     return [
         _Reader(appended_name(settings.appended), appended.conditioning, map_of(appended), mirrors=True),
+        *unlabelled,
         _Reader(RANDOM, start.conditioning, map_of(start), mirrors=True),
-        _Reader(BASE, base, token_map),
+        _Reader(BASE, base, map_of_token(known.token)),
         _Reader(NEAREST, base, lambda asked, _: similarity(asked, known.feature, reading.map_size)),
     ]
 

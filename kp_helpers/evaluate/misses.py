@@ -14,7 +14,7 @@ from kp_helpers import metrics
 from kp_helpers.data import DataError, KeypointSample
 from kp_helpers.data.sample import Point
 from kp_helpers.evaluate.measures import ALL, Measure, known
-from kp_helpers.evaluate.protocol import Found
+from kp_helpers.evaluate.protocol import Found, Framed
 from kp_helpers.evaluate.scores import score
 
 PLACES = {
@@ -42,9 +42,9 @@ MISSES = {
 def surroundings(found: Iterable[Found]) -> pd.DataFrame:
     """`score`'s rows with a column for each of `MISSES`, 0 or 1 for a miss, NaN for a hit; and `place`.
 
-    distinct: on a head or a thing by the masks, or within 1/48 of the frame of one of `ENDS`, that is not the
-    joint itself. Where the image has no masks a column of `PLACES` is NaN, and place empty. DataError where a
-    mask or its table is damaged.
+    distinct: on a head or a thing by the masks, or within 1/48 of the frame of one of `ENDS`, that is
+    neither the joint itself nor the other side's, which `mirror` tells. Where the image has no masks a
+    column of `PLACES` is NaN, and place empty. DataError where a mask or its table is damaged.
     """
     found = [one for one in found if one.sample.visible[one.joint]]
     scores, (mask_of, segments_of) = score(found), (lru_cache(MASKS_AT_ONCE)(_mask), cache(_segments))
@@ -60,9 +60,39 @@ def surroundings(found: Iterable[Found]) -> pd.DataFrame:
     return pd.concat([scores, around.astype(dict.fromkeys(columns, float))], axis=1)
 
 
+ON_PERSON, POINTS_ON_PERSON = "random point on the person", 25
+"""What misses are held against: points anywhere on the person, so many a picture."""
+
+
+def points_on_person(test: Framed, joint: str, run: int, seed: int) -> list[Found]:
+    """`POINTS_ON_PERSON` points of every test image, uniform over the person's pixels that the model sees;
+    where the image has no mask, or the person no pixel in the square, uniform in the square.
+    """
+    rng, found = np.random.default_rng((seed, run, 4)), []
+    for sample, square in zip(test.samples, test.squares, strict=True):
+        inside = square.to_square(_pixels_of_person(sample)).numpy()
+        inside = inside[((inside >= 0) & (inside < 1)).all(axis=1)]
+        drawn = rng.integers(len(inside), size=POINTS_ON_PERSON) if len(inside) else None
+        places = rng.random((POINTS_ON_PERSON, 2)) if drawn is None else inside[drawn]
+        points = [tuple(square.to_frame(torch.from_numpy(one)).tolist()) for one in places]
+        found += [Found(sample, joint, point, ON_PERSON, run, square) for point in points]
+    return found
+
+
+def _pixels_of_person(sample: KeypointSample) -> np.ndarray:
+    """Centres (n, 2) as (x, y) in pixels of the frame, none where there is no mask."""
+    if sample.masks is None:
+        return np.empty((0, 2))
+    segments = _segments(sample.masks, sample.frame)
+    own = [number for number, (_, entity) in segments.items() if entity == f"person {sample.person}"]
+    rows, columns = np.nonzero(np.isin(_mask(sample.masks, sample.frame_size), own))
+    return np.stack([columns, rows], axis=1) + 0.5
+
+
 def _shares(found: Found, place: str) -> dict[str, float]:
     """The columns of `surroundings` for a miss that lies on one of `PLACES`, or nobody knows on which."""
-    ends = [end for name in ENDS if name != found.joint for end in known(found.sample, name)]
+    own = (found.joint, metrics.mirrored(found.joint))
+    ends = [end for name in ENDS if name not in own for end in known(found.sample, name)]
     near = any(metrics.within(found.point, end, found.sample.frame_size) for end in ends)
     shares = {name: float(name == place) for name in PLACES} if place else {}
     return {"distinct": float(near or place in ("head", "thing")), **shares}

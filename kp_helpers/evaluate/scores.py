@@ -11,8 +11,11 @@ from kp_helpers import intervals, metrics
 from kp_helpers.evaluate.measures import ALL, Measure, in_direction, values
 from kp_helpers.evaluate.protocol import Found
 
+PRIMARY = {column: ALL[column] for column in ("within", "auc")}
+"""What claims are decided by: exact hits, and the area under the PCK curve."""
 MEASURES = {column: ALL[column].name for column in ("in_direction", "within")}
 """The two shares of hits that the paper reports: column of `score` -> name."""
+SHOWN = {column: ALL[column] for column in (*PRIMARY, "in_direction")}
 PAPER = {
     ("left_foot", 5): {"in_direction": (26.25, 18.06), "within": (17.50, 15.86)},
     ("left_foot", 20): {"in_direction": (21.00, 27.89), "within": (14.00, 15.72)},
@@ -21,8 +24,8 @@ PAPER = {
 }
 """(joint, training images) -> measure -> mean and standard deviation over runs, in percent, on 3DPW [S]."""
 
-_COMPARED = {column: ALL[column] for column in (*MEASURES, "error")}
-_PROTOCOL = {column: ALL[column] for column in (*MEASURES, "mirror", "error")}
+_COMPARED = {column: ALL[column] for column in (*SHOWN, "error")}
+_PROTOCOL = {column: ALL[column] for column in (*SHOWN, "other_side", "mirror", "error")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,12 +45,11 @@ class Measured:
     paper: float | None = None
     paper_sd: float | None = None
     source: str = ""
+    train_images: int | None = None
 
     def metric(self) -> dict:
         """The fields of `results.Metric`."""
-        fields = asdict(self)
-        joint, method, measure = (fields.pop(key) for key in ("joint", "method", "measure"))
-        return {"name": f"{joint}, {method}: {measure}", **fields}
+        return {"name": f"{self.joint}, {self.method}: {self.measure}", **asdict(self)}
 
 
 def score(found: Iterable[Found], half_angle: float = 45.0) -> pd.DataFrame:
@@ -86,7 +88,8 @@ def listed(measured: Iterable[Measured]) -> pd.DataFrame:
 
 def summarise(scores: pd.DataFrame, train_images: int) -> list[Measured]:
     """The protocol's own numbers of `report`, with the paper's where it has them."""
-    return [_beside_paper(one, train_images) for one in report(scores, _PROTOCOL)]
+    found = [replace(one, train_images=train_images) for one in report(scores, _PROTOCOL)]
+    return [_beside_paper(one, train_images) for one in found]
 
 
 def directions(found: Iterable[Found], half_angles: Iterable[float] = range(0, 181, 15)) -> pd.DataFrame:
@@ -120,12 +123,58 @@ def differences(
     for joint, own in scores.groupby("joint", sort=False):
         for other in others:
             for column, measure in measures.items():
-                pair = (_cases(own[own["method"] == name], measure) for name in (method, other))
-                first, second = (_by_run(cases, column) for cases in pair)
-                if (first["mean"] - second["mean"]).notna().any(axis=None):
-                    rows.append((joint, other, measure.name, *_difference(first, second, measure.bounded)))
+                found = paired(own, method, other, column, measure)
+                if found:
+                    rows.append({"joint": joint, "against": other, "measure": measure.name, **found.row()})
     columns = ("joint", "against", "measure", "difference", "low", "high", "p", "runs", "n")
     return pd.DataFrame(rows, columns=columns)
+
+
+@dataclass(frozen=True)
+class Paired:
+    """A method minus another in percent points on n pairs of pictures in so many runs.
+
+    interval: None where all pairs differ by the same, or are of fewer than two sequences.
+    """
+
+    difference: float
+    interval: intervals.Interval | None
+    runs: int
+    n: int
+
+    def row(self) -> dict[str, float]:
+        """The columns of `differences`."""
+        one = self.interval
+        low, high, p = (one.low, one.high, one.p()) if one else (np.nan,) * 3
+        return {
+            "difference": self.difference,
+            "low": low,
+            "high": high,
+            "p": p,
+            "runs": self.runs,
+            "n": self.n,
+        }
+
+
+def paired(scores: pd.DataFrame, method: str, other: str, column: str, measure: Measure) -> Paired | None:
+    """A method minus another by a column of `score`'s rows of one joint; None where no pair has both.
+
+    Where one has fewer predictions in a sequence of a run than the other, as many pairs count.
+    """
+    pair = (_cases(scores[scores["method"] == name], measure) for name in (method, other))
+    first, second = (_by_run(cases, column) for cases in pair)
+    (one, two), counts = first["mean"].align(second["mean"]), first["count"].align(second["count"])
+    differences = (one - two).to_numpy(float)
+    seen = np.isfinite(differences)
+    if not seen.any():
+        return None
+    pairs, runs = np.where(seen, np.minimum(*counts), 0), int(seen.any(axis=1).sum())
+    if seen.any(axis=0).sum() < 2 or np.ptp(differences[seen]) == 0:
+        mean = float(np.where(seen, differences, 0.0).ravel() @ pairs.ravel() / pairs.sum())
+        return Paired(mean, None, runs, int(pairs.sum()))
+    found, farthest = intervals.paired(one, two, counts=pairs), 100.0 if measure.bounded else np.inf
+    found = replace(found, low=max(found.low, -farthest), high=min(found.high, farthest))
+    return Paired(found.value, found, runs, int(pairs.sum()))
 
 
 def _rows(found: Iterable[Found], numbers: Callable[[Found], dict], columns: Iterable) -> pd.DataFrame:
@@ -172,38 +221,23 @@ def _measured(joint: str, method: str, cases: pd.DataFrame, column, measure: Mea
         threshold=str(reach) if column == "in_direction" else measure.threshold,
         normaliser=measure.normaliser,
         sd=intervals.mean_sd(of_runs)[1] if mean.n else None,
-        interval=_interval(_by_run(cases, column), measure.bounded),
+        interval=(found.low, found.high) if (found := mean_interval(cases, column, measure)) else None,
     )
 
 
-def _interval(by_run: dict[str, pd.DataFrame], bounded: bool) -> tuple[float, float] | None:
-    """Bounds in percent of (runs, sequences); None of fewer than two sequences."""
+def mean_interval(cases: pd.DataFrame, column: str, measure: Measure) -> intervals.Interval | None:
+    """Of the mean of a column, in percent, over runs and sequences; None of fewer than two sequences."""
+    by_run = _by_run(cases, column)
     table, counts = by_run["mean"].to_numpy(), by_run["count"].to_numpy()
     if table.shape[1] < 2:
         return None
-    if bounded:
-        interval = intervals.share(table / 100, counts=counts)
-        return 100 * interval.low, 100 * interval.high
-    interval = intervals.two_way(table, counts=counts)
-    return max(interval.low, 0.0), interval.high
-
-
-def _difference(first: dict[str, pd.DataFrame], second: dict[str, pd.DataFrame], bounded: bool) -> tuple:
-    """Mean, bounds, p, runs and n of the pairs that two methods hold in the same (runs, sequences).
-
-    Where one has fewer predictions in a place than the other, as many pairs count.
-    """
-    (one, other), counts = (first["mean"].align(second["mean"])), first["count"].align(second["count"])
-    differences = (one - other).to_numpy()
-    seen = np.isfinite(differences)
-    pairs, runs = np.where(seen, np.minimum(*counts), 0), int(seen.any(axis=1).sum())
-    if seen.any(axis=0).sum() < 2 or np.ptp(differences[seen]) == 0:
-        mean = float(np.where(seen, differences, 0.0).ravel() @ pairs.ravel() / pairs.sum())
-        return mean, np.nan, np.nan, np.nan, runs, int(pairs.sum())
-    found = intervals.paired(one, other, counts=pairs)
-    farthest = 100.0 if bounded else np.inf
-    bounds = (max(found.low, -farthest), min(found.high, farthest))
-    return found.value, *bounds, found.p(), runs, int(pairs.sum())
+    if measure.bounded:
+        found = intervals.share(table / 100, counts=counts)
+        return replace(
+            found, **{name: 100 * getattr(found, name) for name in ("value", "low", "high", "error")}
+        )
+    found = intervals.two_way(table, counts=counts)
+    return replace(found, low=max(found.low, 0.0))
 
 
 def _beside_paper(measured: Measured, train_images: int) -> Measured:

@@ -1,223 +1,115 @@
-"""Verdicts on claims by fixed rules, from paired differences, shares and the spread over runs."""
+"""Verdicts on claims by one rule, fixed before the runs: a row for every pair and measure that a claim asks
+of.
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+A claim is decided by exact hits and by the area under the PCK curve (`scores.PRIMARY`); all p inside a
+claim are corrected for how many they are (Holm).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from scipy.stats import norm
 
-from kp_helpers.config import Profile
-from kp_helpers.evaluate.controls import MEAN
-from kp_helpers.evaluate.measures import ALL
-from kp_helpers.evaluate.protocol import appended_name
-from kp_helpers.evaluate.scores import MEASURES, Measured, differences, listed, report, summarise, table
-from kp_helpers.intervals import p_text
+from kp_helpers import intervals
+from kp_helpers.evaluate.measures import ALL, Measure
+from kp_helpers.evaluate.scores import PRIMARY, Paired, mean_interval, paired
+from kp_helpers.evaluate.spread import clustering
 
-HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be told"
-"""The three verdicts."""
-MARGIN = 10.0
-"""Percent points that count as no gain: one picture of the ten that a run is tested on."""
-
-
-def against(scores: pd.DataFrame, default: str) -> pd.DataFrame:
-    """Every variant minus the default one on the same pictures of the same runs: `differences`, by variant.
-
-    The control "mean position" is among them. No p is corrected for how many there are.
-    """
-    others = [name for name in scores["method"].unique() if name != default]
-    rows = [differences(scores, name, [default]).assign(variant=name) for name in others]
-    return pd.concat(rows)[["variant", *rows[0].columns[:-1]]] if rows else pd.DataFrame()
-
-
-def judged(
-    compared: pd.DataFrame,
-    claims: Iterable[tuple[str, str, str, str]],
-    measure: str = MEASURES["in_direction"],
-) -> pd.DataFrame:
-    """A verdict for each claim (sentence, variant, against, side as for `verdict`) by one measure.
-
-    compared: rows of one joint of `against`, or of `differences` with a column variant. ValueError where a
-    pair was not compared.
-    """
-    rows = []
-    hits = compared[compared["measure"] == measure]
-    for sentence, variant, other, side in claims:
-        pair = hits[(hits["variant"] == variant) & (hits["against"] == other)]
-        if pair.empty:
-            raise ValueError(f"judged: {variant!r} was not compared with {other!r}, expected a row of them")
-        row = pair.iloc[0]
-        numbers = {name: row[name] for name in ("difference", "low", "high", "p", "runs", "n")}
-        found = verdict(row["low"], row["high"], side)
-        about = {"joint": row["joint"], "method": variant, "measure": measure}
-        rows.append({"claim": sentence, "verdict": found, **about, **numbers})
-    return pd.DataFrame(rows)
-
-
-def verdict(low: float, high: float, side: str) -> str:
-    """What the 95 % interval [low, high] of a paired difference or a share in percent says of a claim.
-
-    That it is "higher" or "lower" holds where the whole interval lies on that side of zero, and does not hold
-    where it lies on the other. That it is "not higher" holds where the interval ends below `MARGIN`, and does
-    not hold where it begins above zero. That a share is "near zero" holds where its interval ends below
-    `MARGIN`, and does not hold where it begins above. All else, NaN included, cannot be told.
-    """
-    holds = {"higher": low > 0, "lower": high < 0, "not higher": high < MARGIN and not low > 0}
-    fails = {"higher": high < 0, "lower": low > 0, "not higher": low > 0}
-    holds["near zero"], fails["near zero"] = high < MARGIN, low > MARGIN
-    if side not in holds:
-        raise ValueError(f"side is {side!r}, expected one of {', '.join(map(repr, holds))}")
-    return HOLDS if holds[side] else FAILS if fails[side] else OPEN
-
-
-def verdict_of_share(share: float) -> str:
-    """The verdict on what a share of resamples shows: it holds from 97.5 % on, and does not up to 2.5 %."""
-    return HOLDS if share >= 0.975 else FAILS if share <= 0.025 else OPEN
-
-
-def variants_table(scores: pd.DataFrame, default: str) -> pd.DataFrame:
-    """The sweep as a person reads it, a row a variant: its numbers as in `table`, and its hits in a direction
-    minus the default's in percent points, with interval and p.
-    """
-    measures = {column: ALL[column] for column in (*MEASURES, "error")}
-    rows = table(report(scores, measures)).droplevel("joint").T.rename_axis("variant")
-    compared = against(scores, default)
-    hits = compared[compared["measure"] == MEASURES["in_direction"]] if len(compared) else compared
-    texts = {row.variant: _difference(row) for row in hits.itertuples()}
-    rows[f"minus {default}"] = [texts.get(name, "") for name in rows.index]
-    return rows
-
-
-def measured_variants(scores: pd.DataFrame, settings: Profile, quoted: Mapping[str, int]) -> list[Measured]:
-    """What `results` keeps of a sweep: the protocol's numbers of each variant, named with the mode.
-
-    quoted: the variants that the paper's numbers stand beside, with their numbers of training images.
-    """
-    found = []
-    for method, rows in scores.groupby("method", sort=False):
-        name = method if method == MEAN else f"{appended_name(settings.appended)}, {method}"
-        for one in summarise(rows.assign(method=name), quoted.get(method, 0)):
-            found.append(one if method in quoted else replace(one, paper=None, paper_sd=None, source=""))
-    return found
-
-
-def over(scores: pd.DataFrame, places: Mapping[str, tuple[str, float]], setting: str) -> pd.DataFrame:
-    """Hits over a setting, as `display.curves` takes them; places: variant -> (its line, the setting)."""
-    measures = {column: ALL[column] for column in MEASURES}
-    rows = listed(report(scores[scores["method"].isin(places)], measures))
-    lines, values = zip(*(places[method] for method in rows["method"]), strict=True)
-    rows = rows.assign(panel=rows["measure"], line=lines, **{setting: values})
-    columns = ["method", "panel", "line", setting, "value", "low", "high", "n"]
-    return rows.sort_values(setting, kind="stable")[columns]
-
-
-def _difference(row) -> str:
-    return f"{row.difference:+.1f} [{row.low:.0f}, {row.high:.0f}], {p_text(row.p)}"
+HOLDS, FAILS, OPEN, UNTESTABLE = "holds", "does not hold", "cannot be told", "not testable here"
+"""The verdicts. The last: on this model and these data the claim could not have failed, or not have held."""
+BETTER, WORSE, NO_BETTER = "better than", "worse than", "no better than"
+SIDES = (BETTER, WORSE, NO_BETTER)
+MARGIN = 5.0
+"""Percent points of area under the PCK curve within which two methods are no different."""
+LEVEL, POWER = 0.05, 0.8
+COLUMNS = (
+    *("id", "verdict", "joint", "method", "side", "against", "measure"),
+    *("difference", "low", "high", "p", "runs", "n", "needed", "why"),
+)
+"""Of all that is returned here. id: the claim's. p: corrected. needed: about how many pictures, in as many
+more runs, would decide a claim that cannot be told. why: it is not testable.
+"""
 
 
 @dataclass(frozen=True)
-class Clustering:
-    """The spread of hits over runs, in the unit of a share.
+class _Asked:
+    """A pair with what was found of it by each measure, and p as `_corrected` gives them."""
 
-    sd: standard deviation (n - 1) of the runs' shares of hits. expected: its mean where hits fall on pictures
-    of any run alike. low, high: the 95 % interval of sd - expected. p: how often such hits are spread as
-    widely, one-sided.
+    method: str
+    against: str
+    found: Mapping[str, Paired]
+    different: Mapping[str, float]
+    below: float = np.nan
+
+
+def judged(
+    scores: pd.DataFrame,
+    claim: str,
+    side: str,
+    pairs: Iterable[tuple[str, str]],
+    *,
+    floor: str | None = None,
+    measures: Mapping[str, Measure] = PRIMARY,
+) -> pd.DataFrame:
+    """The parts of a claim that each method is one of `SIDES` the other of its pair.
+
+    Better holds where a measure's difference is above zero (corrected p below .05) and the interval of no
+    other lies below it; it does not hold where that is so the other way round, or where the last measure's
+    is within `MARGIN` by two one-sided tests. Worse is the same, mirrored. No better holds where the last
+    measure's difference is below `MARGIN` (one-sided, corrected) and no measure before it is better; it
+    does not hold where one is, or the last is better and not below the margin. All else cannot be told.
+
+    scores: of one joint, as `score` returns them. floor: a method that looks at no picture; where the pair's
+    better method does not beat it, differences between methods say nothing and the claim is not testable.
+    ValueError where a pair has no picture in common.
     """
+    if side not in SIDES:
+        raise ValueError(f"side is {side!r}, expected one of {', '.join(map(repr, SIDES))}")
+    asked = _corrected([(pair, _found(scores, *pair, measures)) for pair in pairs], list(measures)[-1])
+    rows = []
+    for one in asked:
+        verdict, why = _verdict(side, one), ""
+        if floor and not _above(scores, one, floor, measures):
+            verdict, why = UNTESTABLE, f"neither is shown to beat {floor}"
+        for column, found in one.found.items():
+            numbers = {**found.row(), "p": _p(side, one, column)}
+            about = {"method": one.method, "side": side, "against": one.against}
+            about |= {"joint": scores["joint"].iloc[0], "measure": measures[column].name, "why": why}
+            if verdict == OPEN:
+                numbers["needed"] = _needed(side, found, column == list(one.found)[-1])
+            rows.append({"id": claim, "verdict": verdict, **about, **numbers})
+    return pd.DataFrame(rows, columns=COLUMNS)
 
-    sd: float
-    expected: float
-    low: float
-    high: float
-    p: float
 
+def ordered(
+    scores: pd.DataFrame, claim: str, method: str, joints: Sequence[str], ceiling: str, least: float = 30.0
+) -> pd.DataFrame:
+    """The parts of the claim that a method finds each joint better than the next, in other pictures each.
 
-def clustering(hits: ArrayLike, runs: ArrayLike, *, resamples: int = 10_000, seed: int = 0) -> Clustering:
-    """A permutation test of hits (n,), 0 or 1, in runs (n,): all orders of the hits are equally likely where
-    it does not matter which run a picture belongs to.
-
-    Pictures may differ in how hard they are, since each run draws its own. The interval is what remains of sd
-    when the middle 95 % of the permutations' are taken from it, so it leaves out zero where p < .025.
-    ValueError for fewer than two runs, or for values that are no hits.
+    Not testable where `ceiling`, a fit with many labels, finds one of the pair in less than `least` percent
+    of the pictures: then the features do not hold it.
     """
-    hits, member = _checked(hits, runs)
-    if len(member) < 2:
-        raise ValueError("hits are of one run, expected two at least: one has no spread")
-    shares = _permuted(hits, member, resamples, seed) / member.sum(axis=1)
-    by_chance = shares.std(axis=1, ddof=1)
-    sd = float((member @ hits / member.sum(axis=1)).std(ddof=1))
-    lowest, highest = np.quantile(by_chance, [0.025, 0.975])
-    as_wide = (by_chance >= sd - 1e-12).sum()
-    return Clustering(
-        sd, float(by_chance.mean()), sd - highest, sd - lowest, float((1 + as_wide) / (1 + resamples))
-    )
-
-
-def hits_of_runs(hits: ArrayLike, runs: ArrayLike, *, resamples: int = 10_000, seed: int = 0) -> pd.DataFrame:
-    """How many runs have 0, 1, 2, ... hits: columns hits, runs, and expected, as for `clustering`."""
-    hits, member = _checked(hits, runs)
-    most, own = int(member.sum(axis=1).max()), (member @ hits).astype(int)
-    chance = _permuted(hits, member, resamples, seed).astype(int)
-    expected = np.bincount(chance.ravel(), minlength=most + 1) / resamples
-    counts = {"hits": range(most + 1), "runs": np.bincount(own, minlength=most + 1), "expected": expected}
-    return pd.DataFrame(counts)
-
-
-def _permuted(hits: np.ndarray, member: np.ndarray, resamples: int, seed: int) -> np.ndarray:
-    """Hits of each run (resamples, R) where they fall on any picture alike."""
-    orders = np.random.default_rng(seed).permuted(np.tile(hits, (resamples, 1)), axis=1)
-    return orders @ member.T
-
-
-def _checked(hits: ArrayLike, runs: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Hits (n,) as numbers, and which of them belong to each run, (R, n) of 0 and 1."""
-    hits, runs = np.asarray(hits, float), np.asarray(runs)
-    if hits.shape != runs.shape or hits.ndim != 1 or not len(hits):
-        found = f"hits have shape {hits.shape} and runs {runs.shape}"
-        raise ValueError(f"{found}, expected (n,) of both, one hit or miss at least")
-    if not np.isin(hits, (0, 1)).all():
-        raise ValueError("hits hold a value other than 0 and 1, expected misses and hits")
-    return hits, (runs == np.unique(runs)[:, None]).astype(float)
-
-
-def near_zero(scores: pd.DataFrame, claim: str, joint: str, method: str, column: str) -> pd.DataFrame:
-    """Whether a share of hits is "near zero" as `verdict` says; difference is the share in percent itself.
-
-    scores: as `score` returns them. column: of `measures.ALL`. There is no p: no test asks this.
-    """
-    rows = _own(scores, joint, method, column)
-    (share,) = report(rows, {column: ALL[column]})
-    low, high = share.interval or (np.nan, np.nan)
-    numbers = {"difference": share.value, "low": low, "high": high, "p": np.nan}
-    return _row(claim, verdict(low, high, "near zero"), column, numbers, rows)
-
-
-def clustered(scores: pd.DataFrame, claim: str, joint: str, method: str, column: str) -> pd.DataFrame:
-    """Whether hits lie further apart over the runs than `clustering` expects, by its interval.
-
-    difference: the standard deviation over runs minus that which is expected, in percent points.
-    """
-    rows = _own(scores, joint, method, column)
-    found = clustering(rows[column], rows["run"])
-    bounds = {"low": 100 * found.low, "high": 100 * found.high}
-    numbers = {"difference": 100 * (found.sd - found.expected), **bounds, "p": found.p}
-    return _row(claim, verdict(found.low, found.high, "higher"), column, numbers, rows)
-
-
-def _own(scores: pd.DataFrame, joint: str, method: str, column: str) -> pd.DataFrame:
-    rows = scores[(scores["joint"] == joint) & (scores["method"] == method)].dropna(subset=column)
-    if rows.empty:
-        raise ValueError(f"{joint}, {method}: no picture has {column!r}, expected scores of this method")
-    return rows
-
-
-def _row(claim: str, found: str, column: str, numbers: dict[str, float], rows: pd.DataFrame) -> pd.DataFrame:
-    counts = {"runs": rows["run"].nunique(), "n": len(rows)}
-    one = rows.iloc[0]
-    about = {"joint": one["joint"], "method": one["method"], "measure": ALL[column].name}
-    return pd.DataFrame([{"claim": claim, "verdict": found, **about, **numbers, **counts}])
-
-
-SIDES = ("at least", "below")
+    rows = []
+    for first, second in pairwise(joints):
+        of = {joint: scores[scores["joint"] == joint] for joint in (first, second)}
+        found = {column: _apart(*of.values(), method, column) for column in PRIMARY}
+        (one,) = _corrected([((first, second), found)], list(PRIMARY)[-1])
+        verdict, why = _verdict(BETTER, one), ""
+        for joint, own in of.items():
+            reach = 100 * own.loc[own["method"] == ceiling, "within_square"].mean()
+            if not reach >= least:
+                verdict = UNTESTABLE
+                why = f"{ceiling} finds {joint.replace('_', ' ')} in {reach:.0f} %"
+        for column, pair in found.items():
+            about = {"joint": first, "method": method, "side": BETTER, "against": second, "why": why}
+            about |= {"measure": PRIMARY[column].name, **pair.row(), "p": _p(BETTER, one, column)}
+            if verdict == OPEN:
+                about["needed"] = _needed(BETTER, pair, False)
+            rows.append({"id": claim, "verdict": verdict, **about})
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def reached(
@@ -231,20 +123,153 @@ def reached(
 ) -> pd.DataFrame:
     """Whether a method's share of a joint is "at least" or "below" a goal in percent.
 
-    scores: as `score` returns them. column: of `measures.ALL`. It holds where the whole 95 % interval does,
-    does not hold where none of it does, and cannot be told otherwise. difference is the share minus the goal
-    with its interval, in percent points. There is no p: no test asks this.
+    It holds where the whole 95 % interval does, does not hold where none of it does, and cannot be told
+    otherwise. difference is the share minus the goal, in percent points. There is no p: no test asks this.
     """
-    if side not in SIDES:
-        raise ValueError(f"side is {side!r}, expected one of {', '.join(map(repr, SIDES))}")
+    if side not in ("at least", "below"):
+        raise ValueError(f"side is {side!r}, expected 'at least' or 'below'")
+    rows = _own(scores, joint, method, column)
+    share = mean_interval(rows, column, ALL[column])
+    low, high = (share.low, share.high) if share else (np.nan, np.nan)
+    holds, fails = (low >= goal, high < goal) if side == "at least" else (high < goal, low >= goal)
+    numbers = {"difference": 100 * rows[column].mean() - goal, "low": low - goal, "high": high - goal}
+    found = HOLDS if holds else FAILS if fails else OPEN
+    about = {"joint": joint, "method": method, "side": side, "against": f"{goal:g} %"}
+    if found == OPEN and share:
+        half, wanted = (high - low) / 2, norm.ppf(1 - LEVEL / 2)
+        about["needed"] = _cases(len(rows), half / wanted, numbers["difference"], LEVEL / 2)
+    return decided(claim, found, rows, measure=ALL[column].name, **about, **numbers)
+
+
+def clustered(scores: pd.DataFrame, claim: str, joint: str, method: str, column: str) -> pd.DataFrame:
+    """Whether hits lie further apart over the runs than `clustering` expects, by its interval.
+
+    difference: the standard deviation over runs minus that which is expected, in percent points.
+    """
+    rows = _own(scores, joint, method, column)
+    found = clustering(rows[column], rows["run"])
+    verdict = by_sign(found.low, found.high)
+    numbers = {"difference": found.sd - found.expected, "low": found.low, "high": found.high}
+    numbers = {name: 100 * value for name, value in numbers.items()} | {"p": found.p}
+    about = {"joint": joint, "method": method, "side": "spread wider over runs than", "against": "chance"}
+    return decided(claim, verdict, rows, measure=ALL[column].name, **about, **numbers)
+
+
+def by_sign(low: float, high: float) -> str:
+    """That something is above zero, by its 95 % interval."""
+    return HOLDS if low > 0 else FAILS if high < 0 else OPEN
+
+
+def decided(claim: str, verdict: str, rows: pd.DataFrame, **more) -> pd.DataFrame:
+    """A row on `score`'s rows by a rule of its own; more: any of `COLUMNS`."""
+    given = {"id": claim, "verdict": verdict, "runs": rows["run"].nunique(), "n": len(rows), **more}
+    return pd.DataFrame([given], columns=COLUMNS)
+
+
+def _found(
+    scores: pd.DataFrame, method: str, other: str, measures: Mapping[str, Measure]
+) -> dict[str, Paired]:
+    found = {column: paired(scores, method, other, column, one) for column, one in measures.items()}
+    found = {column: pair for column, pair in found.items() if pair}
+    if not found:
+        raise ValueError(f"judged: {method!r} and {other!r} have no picture in common, expected one at least")
+    return found
+
+
+def _apart(first: pd.DataFrame, second: pd.DataFrame, method: str, column: str) -> Paired:
+    """A method's mean on one set of pictures minus that on another, which share none."""
+    rows = [one[one["method"] == method].dropna(subset=column) for one in (first, second)]
+    means = [mean_interval(one, column, PRIMARY[column]) for one in rows]
+    difference = 100 * (rows[0][column].mean() - rows[1][column].mean())
+    interval = intervals.apart(*means) if all(means) else None
+    return Paired(difference, interval, min(one["run"].nunique() for one in rows), min(map(len, rows)))
+
+
+def _corrected(asked: Sequence[tuple[tuple[str, str], dict[str, Paired]]], last: str) -> list[_Asked]:
+    """With p of a difference from zero, over all pairs and measures, and of being below the margin, over all
+    pairs. Where all pairs of pictures differ by the same there is none.
+    """
+    places = [(n, column) for n, (_, found) in enumerate(asked) for column in found]
+    zero = _holm([_tested(asked[n][1][column], 0.0, "two-sided") for n, column in places])
+    margin = _holm([_tested(found[last], MARGIN, "less") if last in found else np.nan for _, found in asked])
+    of = [
+        {c: p for (n, c), p in zip(places, zero, strict=True) if n == number} for number in range(len(asked))
+    ]
+    return [_Asked(*pair, found, of[n], margin[n]) for n, (pair, found) in enumerate(asked)]
+
+
+def _tested(pair: Paired, null: float, side: str) -> float:
+    return pair.interval.p(null, side) if pair.interval else np.nan
+
+
+def _holm(ps: Sequence[float]) -> np.ndarray:
+    """Corrected p values; one that is NaN stays so and is not counted."""
+    ps = np.asarray(ps, float)
+    known = np.isfinite(ps)
+    ps[known] = intervals.holm(ps[known]) if known.any() else ps[known]
+    return ps
+
+
+def _verdict(side: str, one: _Asked) -> str:
+    if side == NO_BETTER:
+        return _no_better(one)
+    sign = 1 if side == BETTER else -1
+    if _shown(one, sign):
+        return HOLDS
+    last = list(one.found.values())[-1].interval
+    same = last is not None and intervals.equivalence(last, MARGIN) < LEVEL
+    return FAILS if _shown(one, -sign) or same else OPEN
+
+
+def _shown(one: _Asked, sign: int) -> bool:
+    """Whether a measure differs to that side and no other lies on the opposite one."""
+    toward = [sign * pair.difference > 0 and one.different[c] < LEVEL for c, pair in one.found.items()]
+    ends = [pair.interval for pair in one.found.values() if pair.interval]
+    opposed = any(end.high < 0 if sign > 0 else end.low > 0 for end in ends)
+    return any(toward) and not opposed
+
+
+def _no_better(one: _Asked) -> str:
+    better = [pair.difference > 0 and one.different[column] < LEVEL for column, pair in one.found.items()]
+    below = one.below < LEVEL
+    if any(better[:-1]) or (better[-1] and not below):
+        return FAILS
+    return HOLDS if below else OPEN
+
+
+def _above(scores: pd.DataFrame, one: _Asked, floor: str, measures: Mapping[str, Measure]) -> bool:
+    """Whether one of a pair beats the floor in a measure, by the interval of the difference."""
+    pairs = [_found(scores, name, floor, measures) for name in {one.method, one.against} - {floor}]
+    return any(pair.interval and pair.interval.low > 0 for found in pairs for pair in found.values())
+
+
+def _p(side: str, one: _Asked, column: str) -> float:
+    return one.below if side == NO_BETTER and column == list(one.found)[-1] else one.different[column]
+
+
+def _needed(side: str, pair: Paired, last: bool) -> float:
+    """n times the square of how many times narrower the interval had to be for a power of .8, at the
+    difference that was found; NaN where that is none.
+    """
+    if not pair.interval:
+        return np.nan
+    distance, tail = abs(pair.difference), LEVEL / 2
+    if side == NO_BETTER:
+        if not last:
+            return np.nan
+        if pair.difference < MARGIN:
+            distance, tail = MARGIN - pair.difference, LEVEL
+    return _cases(pair.n, pair.interval.error, distance, tail)
+
+
+def _cases(n: int, error: float, distance: float, tail: float) -> float:
+    """How many cases tell a distance with the power, where n of them leave a standard error."""
+    wanted = norm.ppf(1 - tail) + norm.ppf(POWER)
+    return np.ceil(n * (wanted * error / distance) ** 2) if distance else np.nan
+
+
+def _own(scores: pd.DataFrame, joint: str, method: str, column: str) -> pd.DataFrame:
     rows = scores[(scores["joint"] == joint) & (scores["method"] == method)].dropna(subset=column)
     if rows.empty:
         raise ValueError(f"{joint}, {method}: no picture has {column!r}, expected scores of this method")
-    (share,) = report(rows, {column: ALL[column]})
-    low, high = share.interval or (np.nan, np.nan)
-    holds, fails = (low >= goal, high < goal) if side == "at least" else (high < goal, low >= goal)
-    about = {"joint": joint, "method": method, "measure": share.measure}
-    numbers = {"difference": share.value - goal, "low": low - goal, "high": high - goal, "p": np.nan}
-    counts = {"runs": rows["run"].nunique(), "n": share.n}
-    verdict = HOLDS if holds else FAILS if fails else OPEN
-    return pd.DataFrame([{"claim": claim, "verdict": verdict, **about, **numbers, **counts}])
+    return rows

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 import torch
 
 from kp_helpers import diffusion, embeddings, evaluate, stages
@@ -12,6 +13,7 @@ from kp_helpers.diffusion import Diffusion
 from kp_helpers.evaluate import Found, Measured
 from kp_helpers.notebook.display import data_name
 from kp_helpers.results import Metric, Prediction, RunFolder, describe_data, project_path, run_facts
+from kp_helpers.results.claims import list_of
 
 
 @dataclass(frozen=True)
@@ -56,12 +58,14 @@ class Session:
         *,
         figures: Mapping[str, object] | None = None,
         tables: Mapping[str, object] | None = None,
+        verdicts: pd.DataFrame | None = None,
         embedding: tuple[dict[str, torch.Tensor], dict] | None = None,
     ) -> Path:
         """Write the run's folder, whole or not at all, and return it; what was kept on the way then goes.
 
-        settings: JSON values for `config.json`, beside which the facts of the run stand. embedding: tensors
-        and metadata for `embeddings.save`.
+        settings: JSON values for `config.json`, beside which the facts of the run stand. verdicts: rows as
+        `evaluate.judged` has them, each of a claim of this notebook. embedding: tensors and metadata for
+        `embeddings.save`.
         """
         facts = run_facts(
             seed=self.seed,
@@ -78,6 +82,9 @@ class Session:
                 saved.figure(title, figure)
             for title, table in (tables or {}).items():
                 saved.table(title, table)
+            if verdicts is not None:
+                lists = [list_of(self.notebook, claim) for claim in verdicts["id"]]
+                saved.table("verdicts", verdicts.assign(list=lists))
             if embedding:
                 embeddings.save(saved.file("embedding.safetensors"), *embedding)
         stages.clear(self.states)

@@ -3,25 +3,21 @@
 from dataclasses import dataclass
 
 from kp_helpers.results.claims import Claim
-from kp_helpers.results.gathered import FAILS, HOLDS, OPEN, Run, Verdict
+from kp_helpers.results.gathered import FAILS, HOLDS, OPEN, UNTESTABLE, Run, Verdict
 
 ABSENT = "not measured"
-VERDICTS = (HOLDS, FAILS, OPEN, ABSENT)
+VERDICTS = (HOLDS, FAILS, OPEN, UNTESTABLE, ABSENT)
 """Those of `verdicts.csv`, and the one of a claim that no run has a row of."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """The verdict on a claim by the best run that asks it, and by all other runs that do, in `others`.
-
-    missing: texts of the claim that have no row in the run.
-    """
+    """The verdict on a claim by the best run that asks it, and by all other runs that do, in `others`."""
 
     claim: Claim
     verdict: str = ABSENT
     run: Run | None = None
     rows: tuple[Verdict, ...] = ()
-    missing: tuple[str, ...] = ()
     others: tuple["Answer", ...] = ()
 
     @property
@@ -32,7 +28,7 @@ class Answer:
 
 
 def answer(claim: Claim, runs: list[Run]) -> Answer:
-    """The verdict on a claim, from those rows of its notebook's runs whose text is one of the claim's.
+    """The verdict on a claim, from the rows with its id in its notebook's runs.
 
     The best run is that on real data, and then that with the most cases behind one of these rows.
     """
@@ -42,21 +38,17 @@ def answer(claim: Claim, runs: list[Run]) -> Answer:
     return Answer(**{**vars(first), "others": tuple(others)})
 
 
-def combined(verdicts: list[str], missing: bool = False) -> str:
-    """One verdict of several parts: a claim fails with any part, and holds only if all its parts hold."""
-    if not verdicts:
-        return ABSENT
+def combined(verdicts: list[str]) -> str:
+    """One verdict of several parts: a claim fails with any part, and has another only if all parts have it."""
     if FAILS in verdicts:
         return FAILS
-    return HOLDS if set(verdicts) == {HOLDS} and not missing else OPEN
+    found = set(verdicts) or {ABSENT}
+    return found.pop() if len(found) == 1 else OPEN
 
 
 def _of_run(claim: Claim, run: Run) -> Answer:
     rows = _rows(claim, run)
-    found = {row.claim for row in rows}
-    missing = () if claim.grid else tuple(text for text in claim.texts if text not in found)
-    verdict = combined([row.verdict for row in rows], bool(missing))
-    return Answer(claim=claim, verdict=verdict, run=run, rows=rows, missing=missing)
+    return Answer(claim=claim, verdict=combined([row.verdict for row in rows]), run=run, rows=rows)
 
 
 def _cases(claim: Claim, run: Run) -> float:
@@ -64,4 +56,4 @@ def _cases(claim: Claim, run: Run) -> float:
 
 
 def _rows(claim: Claim, run: Run) -> tuple[Verdict, ...]:
-    return tuple(row for row in run.verdicts if row.claim in claim.texts)
+    return tuple(row for row in run.verdicts if row.id == claim.id)

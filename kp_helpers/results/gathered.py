@@ -3,36 +3,39 @@
 import csv
 import json
 import math
-import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from kp_helpers.results.run_folder import Metric, ResultsError
 
-HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be told"
+HOLDS, FAILS, OPEN, UNTESTABLE = "holds", "does not hold", "cannot be told", "not testable here"
 """The verdicts that `verdicts.csv` may hold."""
-_NUMBERS = ("difference", "low", "high", "p", "runs", "n")
+_WORDS = ("id", "verdict", "joint", "method", "side", "against", "measure", "why")
+_NUMBERS = ("difference", "low", "high", "p", "runs", "n", "needed")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
     """One row of `verdicts.csv`, the `row`-th behind its header; None where the row says nothing.
 
-    about: of which joint, with which labelled pictures, and what was counted, as far as the row says it.
-    difference, low, high: in percent points with the bounds of the 95 % interval, or a share in percent. n:
-    cases, in so many runs.
+    id: the claim's. text: what was asked, in words. measure: what was counted. difference, low, high: in
+    percent points with the bounds of the 95 % interval, or a share in percent. n: cases, in so many runs.
+    needed: cases that would decide what cannot be told. why: it is not testable.
     """
 
     row: int
-    claim: str
+    id: str
     verdict: str
-    about: str
+    text: str
+    measure: str
+    why: str
     difference: float | None
     low: float | None
     high: float | None
     p: float | None
     runs: float | None
     n: float | None
+    needed: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +153,7 @@ def _number(text: str) -> float | None:
 
 def _read(place: Path) -> Run:
     rows = json.loads((place / "metrics.json").read_text(encoding="utf-8"))
-    verdicts = read_table(place / "verdicts.csv", ("claim", "verdict"), _NUMBERS)
+    verdicts = read_table(place / "verdicts.csv", _WORDS, _NUMBERS)
     run = Run(
         place=place,
         config=json.loads((place / "config.json").read_text(encoding="utf-8")),
@@ -175,15 +178,9 @@ def _flat(row: dict) -> dict:
 
 
 def _verdict(row: int, cells: dict) -> Verdict:
-    if cells["verdict"] not in (HOLDS, FAILS, OPEN):
+    if cells["verdict"] not in (HOLDS, FAILS, OPEN, UNTESTABLE):
         raise ValueError(f"row {row} of verdicts.csv says {cells['verdict']!r}, expected {HOLDS!r} or such")
-    given = {"claim": cells["claim"], "verdict": cells["verdict"], "about": _about(cells)}
-    return Verdict(row=row, **given, **{name: cells[name] for name in _NUMBERS})
-
-
-def _about(cells: dict) -> str:
-    """What the columns joint, method and measure add to the claim; all three may be missing."""
-    joint, method, measure = (cells.get(name) or "" for name in ("joint", "method", "measure"))
-    joint, images = joint.replace("_", " "), re.search(r"training images \d+", method)
-    parts = ["" if joint in cells["claim"] else joint, images[0] if images else "", measure]
-    return ", ".join(filter(None, parts))
+    asked = " ".join(filter(None, (cells["method"], cells["side"], cells["against"])))
+    text = ": ".join(filter(None, (cells["joint"].replace("_", " "), asked)))
+    given = {name: cells[name] for name in ("id", "verdict", "measure", "why", *_NUMBERS)}
+    return Verdict(row=row, text=text, **given)

@@ -1,6 +1,5 @@
 """The numbers of [S], each beside the one that the kit measured with as many labelled pictures."""
 
-import re
 from dataclasses import dataclass
 
 from kp_helpers.results.answers import ABSENT
@@ -8,6 +7,8 @@ from kp_helpers.results.claims import PROTOCOL, WEIGHTS
 from kp_helpers.results.gathered import FAILS, HOLDS, OPEN, Run
 
 DIRECTION, DISC = "in a meaningful direction", "within 1/48 of the frame"
+AREA = "AUC of PCK to 0.2 of the box"
+"""Names of measures: the paper's two shares of hits, and the area under the PCK curve."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +56,7 @@ def beside(known: Known, runs: list[Run]) -> Beside:
         for run in sorted(runs, key=Run.rank)
         if run.notebook in (PROTOCOL, WEIGHTS)
         for row in run.metrics
-        if _is_of(known, run, row)
+        if _is_of(known, row)
     ]
     if not found:
         return Beside(known=known)
@@ -68,13 +69,7 @@ def beside(known: Known, runs: list[Run]) -> Beside:
     return Beside(known=known, verdict=verdict, run=run, row=row)
 
 
-def train_images(run: Run, row: dict) -> int | None:
-    """How many labelled pictures a row of `metrics.json` had: its variant's own number, or the protocol's."""
-    own = re.search(r"training images (\d+)", row["name"])
-    return int(own[1]) if own else run.train_images
-
-
-def _is_of(known: Known, run: Run, row: dict) -> bool:
-    starts, ends = f"{known.joint}, appended", f": {known.measure}"
-    named = row["name"].startswith(starts) and row["name"].endswith(ends) and row["paper"] is not None
-    return named and train_images(run, row) == known.train_images
+def _is_of(known: Known, row: dict) -> bool:
+    asked = (known.joint, known.measure, known.train_images)
+    quoted = row["paper"] is not None and row["method"].startswith("appended")
+    return quoted and (row["joint"], row["measure"], row["train_images"]) == asked

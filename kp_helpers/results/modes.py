@@ -1,12 +1,8 @@
 """The modes of attention side by side: the hits of equal settings, once coupled and once in read-out mode."""
 
 from kp_helpers.results.gathered import Run
-from kp_helpers.results.known import DIRECTION, DISC
+from kp_helpers.results.known import AREA, DISC
 from kp_helpers.results.tables import Table, spread
-
-_COUPLED, _READOUT = ", appended, coupled mode", ", appended, readout mode"
-"""How a row's name says its mode."""
-
 
 def both_modes(runs: list[Run]) -> Table:
     """A row for each hit that a coupled run and one in read-out mode have measured with equal settings.
@@ -17,16 +13,21 @@ def both_modes(runs: list[Run]) -> Table:
     rows = []
     for coupled in (run for run in runs if run.mode == "coupled"):
         beside = [run for run in runs if run.mode == "readout" and _alike(coupled, run)]
-        own = {row["name"]: row for run in sorted(beside, key=Run.rank, reverse=True) for row in run.metrics}
+        own = {_place(row): row for run in sorted(beside, key=Run.rank, reverse=True) for row in run.metrics}
         for row in coupled.metrics:
-            other = own.get(row["name"].replace(_COUPLED, _READOUT))
-            if _COUPLED in row["name"] and row["name"].endswith((DIRECTION, DISC)) and other:
-                name, _, hit = row["name"].replace(_COUPLED, "").rpartition(": ")
-                what = (name.replace("_", " "), hit)
+            other = own.get(_place(row))
+            if row["method"].startswith("appended") and row["measure"] in (DISC, AREA) and other:
+                what = (row["joint"].replace("_", " "), _place(row)[1], row["measure"])
                 counts = f"{row['n']} and {other['n']}"
                 rows.append((coupled.notebook, *what, spread(row), spread(other), counts))
-    head = ("notebook", "appended embedding", "hit", "coupled, %", "read-out, %", "n")
+    head = ("notebook", "joint", "method", "measure", "coupled, %", "read-out, %", "n")
     return Table(head, tuple(rows))
+
+
+def _place(row: dict) -> tuple:
+    """What a row is of, whatever the mode: joint, method, measure and number of labelled pictures."""
+    method = row["method"].replace(", coupled mode", "").replace(", readout mode", "")
+    return row["joint"], method, row["measure"], row["train_images"]
 
 
 def _alike(run: Run, other: Run) -> bool:

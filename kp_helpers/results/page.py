@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from kp_helpers.results import tables
 from kp_helpers.results.answers import answer
-from kp_helpers.results.claims import CLAIMS, PROTOCOL
+from kp_helpers.results.claims import CLAIMS, LISTS, PROTOCOL
 from kp_helpers.results.gathered import Run, read_runs
 from kp_helpers.results.known import KNOWN, beside
 from kp_helpers.results.modes import both_modes
@@ -33,8 +33,8 @@ _REACH = 60
 
 
 def index(folder: Path) -> list[str]:
-    """Write `summary.csv`, `index.html` and each run's `README.md` into a results folder; return a sentence for
-    every damaged run.
+    """Write `summary.csv`, `index.html` and each run's `README.md` into a results folder; return a sentence
+    for every damaged run.
 
     A damaged run is shown as such and leaves the others as they are. Equal runs give equal files.
     """
@@ -66,7 +66,7 @@ def _page(runs: list[Run], damaged: list[str]) -> str:
             runs=runs,
             damaged=damaged,
             answers=answers,
-            groups=[(name, list(group)) for name, group in groupby(answers, lambda one: one.claim.group)],
+            groups=[(LISTS[name], list(own)) for name, own in groupby(answers, lambda one: one.claim.list)],
             grounds=_grounds(answers),
             known=tables.numbers(known),
             known_on=", ".join(_grounds(known)) or "nothing yet",

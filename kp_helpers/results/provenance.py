@@ -23,9 +23,9 @@ def run_facts(
 ) -> dict:
     """What `RunFolder.config` writes beside the settings.
 
-    model: name of the model, fingerprint: SHA-256 of its U-Net; data: a folder in 3DPW's layout, None for scenes that
-    the notebook draws itself; device: as
-    torch names it; level: of determinism, A, B or C; None is the one in force, `randomness.level`.
+    model: name of the model, fingerprint: SHA-256 of its U-Net; data: a folder in 3DPW's layout, None for
+    scenes that the notebook draws itself; device: as torch names it; level: of determinism, A, B or C; None
+    is the one in force, `randomness.level`.
     """
     from kp_helpers import randomness  # here, so that indexing results does not wait for torch
 

@@ -30,6 +30,8 @@ class Metric:
     """One row of `metrics.json`: a measured number, its denominator, and what the source reports.
 
     value, sd, interval, paper and paper_sd are all in `unit`; n is the number of cases behind the value.
+    joint, method, measure, train_images: the facts that a protocol's name is made of, empty where it has
+    none.
     """
 
     name: str
@@ -43,6 +45,10 @@ class Metric:
     paper: float | None = None
     paper_sd: float | None = None
     source: str = ""
+    joint: str = ""
+    method: str = ""
+    measure: str = ""
+    train_images: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

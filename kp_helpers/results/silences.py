@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from kp_helpers.results.gathered import Run, read_table
-from kp_helpers.results.known import DIRECTION
+from kp_helpers.results.known import AREA
 from kp_helpers.results.tables import Table, ground
 
 
@@ -40,7 +40,7 @@ def deviations(runs: list[Run]) -> Table:
     head = (
         "what the sources leave open",
         "what the kit does",
-        "otherwise: hits in a direction",
+        f"otherwise: {AREA}",
         "measured on",
     )
     return Table(head, rows)
@@ -52,7 +52,7 @@ def _effect(silence: Silence, runs: list[Run]) -> tuple[str, str]:
         found = [
             _difference(row)
             for row in read_table(run.place / "differences.csv", *_COLUMNS)
-            if row["measure"] == DIRECTION and any(fnmatchcase(row["variant"], p) for p in silence.variants)
+            if row["measure"] == AREA and any(fnmatchcase(row["variant"], p) for p in silence.variants)
         ]
         if found:
             return "; ".join(found), f"{ground(run)} ({run.folder}/differences.csv)"

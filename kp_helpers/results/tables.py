@@ -1,22 +1,20 @@
 """The tables that the page and the project's texts share: rows of plain text, made from the runs alone."""
 
-import re
 from dataclasses import dataclass
 
 from kp_helpers.intervals import p_text
 from kp_helpers.results.answers import Answer
 from kp_helpers.results.gathered import Run, Verdict, read_table
-from kp_helpers.results.known import DIRECTION, DISC, Beside, train_images
+from kp_helpers.results.known import AREA, DIRECTION, DISC, Beside
 
 _DATA = {"figures": "the synthetic figures world", "3DPW": "3DPW"}
 _METHODS = {
-    "base token": "without: best base token",
+    "unsupervised keypoint": "without: unsupervised keypoint",
+    "base token": "control: best base token",
     "mean position": "control: mean label position",
     "random embedding": "control: random embedding",
     "nearest neighbour": "control: nearest neighbour",
 }
-_NAME = re.compile(rf"(\w+), (.+?)(, training images \d+)?: ({DIRECTION}|{DISC})")
-"""A hit in the protocol's metrics.json: joint, method, the design where it is not the first, measure."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +41,9 @@ def hits(run: Run) -> Table:
     """The protocol's hits by joint and number of labelled pictures: every method, and the paper's number."""
     cells: dict[tuple, dict[str, dict]] = {}
     for row in run.metrics:
-        named = _NAME.fullmatch(row["name"])
-        if named:
-            joint, method, _, measure = named.groups()
-            cells.setdefault((joint, train_images(run, row), measure), {})[method] = row
+        if row["measure"] in (DISC, AREA, DIRECTION):
+            method = row["method"].split(", training images")[0]
+            cells.setdefault((row["joint"], row["train_images"], row["measure"]), {})[method] = row
     methods = list(dict.fromkeys(method for own in cells.values() for method in own))
     rows = []
     for (joint, images, measure), own in cells.items():
@@ -136,7 +133,9 @@ def numbers(found: list[Beside]) -> Table:
 
 
 def amount(row: Verdict) -> str:
-    """The numbers of one verdict that it has: difference [95 % interval], p, the cases, and of what."""
+    """The numbers of one verdict that it has: difference [95 % interval], p, the cases, what was counted, and
+    how many cases would decide it or why none can.
+    """
     parts = []
     if row.difference is not None:
         bounds = "" if row.low is None else f" [{row.low:+.1f}, {row.high:+.1f}]"
@@ -145,7 +144,8 @@ def amount(row: Verdict) -> str:
         parts.append(p_text(row.p))
     if row.n is not None:
         parts.append(f"n {row.n:.0f}" + (f" in {row.runs:.0f} runs" if row.runs else ""))
-    return ", ".join([*parts, row.about] if row.about else parts)
+    parts += [row.measure, f"{row.needed:.0f} pictures would decide" if row.needed else "", row.why]
+    return ", ".join(filter(None, parts))
 
 
 def decided(run: Run) -> list[str]:
@@ -154,7 +154,7 @@ def decided(run: Run) -> list[str]:
     columns = ("joint", "against", "measure"), ("difference", "low", "high")
     for row in read_table(run.place / "differences.csv", *columns):
         method, low, high = row.get("variant", "appended"), row["low"], row["high"]
-        hit = row["measure"] in (DIRECTION, DISC) and method.startswith("appended")
+        hit = row["measure"] in (DISC, AREA) and method.startswith("appended")
         if hit and low is not None and (low > 0 or high < 0):
             pair = f"{row['joint'].replace('_', ' ')} against {row['against']}, {row['measure']}"
             found.append(f"{pair}: {row['difference']:+.1f} points [{low:.0f}, {high:.0f}]")

@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from kp_helpers.results.answers import VERDICTS, answer
-from kp_helpers.results.claims import CLAIMS, PROTOCOL
+from kp_helpers.results.claims import CLAIMS, LISTS, PROTOCOL
 from kp_helpers.results.gathered import Run, read_runs
 from kp_helpers.results.known import KNOWN, beside
 from kp_helpers.results.modes import both_modes
@@ -65,12 +65,12 @@ def markdown(table: Table) -> str:
 
 def run_text(run: Run) -> str:
     """The `README.md` of one run, which GitHub shows: command, verdicts, numbers and pictures."""
-    judged = tuple((row.claim, row.verdict, amount(row)) for row in run.verdicts)
+    judged = tuple((row.id, row.text, row.verdict, amount(row)) for row in run.verdicts)
     parts = [
         f"# {_cell(run.folder)}",
         f"Measured on **{_cell(ground(run))}**. Settings, versions and hashes: [config.json](config.json).",
         markdown(times([run])),
-        markdown(Table(("claim", "verdict", "numbers"), judged)) if judged else "",
+        markdown(Table(("claim", "asked", "verdict", "numbers"), judged)) if judged else "",
         markdown(metrics(run)),
         *(f"![{name[:-4].replace('_', ' ')}](figures/{quote(name)})" for name in run.pictures),
     ]
@@ -103,17 +103,25 @@ def _hits(run: Run) -> str:
         f"**Measured on {ground(run)}**: {where}. Hits in percent, mean ± SD over "
         "runs, and the 95 % interval over runs and sequences.\n\n"
         f"{markdown(hits(run))}\n\n"
-        "Differences in hits between the appended embedding and another method, on the same pictures of the "
+        "Differences between the appended embedding and another method, on the same pictures of the "
         f"same runs, whose 95 % interval leaves out zero: {_cell(found)}.\n\n"
         f"{markdown(times([run]))}"
     )
 
 
 def _counts(runs: list[Run]) -> str:
-    """How many claims have which verdict, in one sentence."""
-    found = [answer(claim, runs).verdict for claim in CLAIMS]
-    counts = ", ".join(f"{word} {found.count(word)}" for word in VERDICTS)
-    return f"Claims: {len(found)}; {counts}."
+    """How many claims of each list have which verdict."""
+    rows = []
+    for name, title in LISTS.items():
+        found = [answer(claim, runs).verdict for claim in CLAIMS if claim.list == name]
+        rows.append((title, *(str(found.count(word)) for word in VERDICTS)))
+    return markdown(Table(("claims", *VERDICTS), tuple(rows)))
+
+
+def _claims(name: str, runs: list[Run]) -> str:
+    """One list of claims with their verdicts."""
+    found = [answer(claim, runs) for claim in CLAIMS if claim.list == name]
+    return f"### {LISTS[name]}\n\n{markdown(verdicts(found))}"
 
 
 def _times(runs: list[Run]) -> str:
@@ -132,7 +140,7 @@ def _times(runs: list[Run]) -> str:
 TEXTS: dict[str, dict[str, Callable[[list[Run]], str]]] = {
     "README.md": {"hits": _protocol, "claims": _counts},
     "REPRODUCING.md": {
-        "claims": lambda runs: markdown(verdicts([answer(claim, runs) for claim in CLAIMS])),
+        "claims": lambda runs: "\n\n".join(_claims(name, runs) for name in LISTS),
         "numbers": lambda runs: markdown(numbers([beside(known, runs) for known in KNOWN])),
         "deviations": lambda runs: markdown(deviations(runs)),
         "modes": lambda runs: markdown(both_modes(runs)),

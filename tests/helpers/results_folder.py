@@ -10,15 +10,21 @@ PROTOCOL, WEIGHTS, TARGET = "08_evaluate_3dpw", "07_ablation_loss_weights_and_st
 MACHINE = {"cores": 2, "processor": "Some Processor", "gpu": ""}
 
 
-def verdict(claim: str, word: str, difference=None, low=None, high=None, p=None, runs=8, n=80) -> dict:
-    """A row of `verdicts.csv` as `evaluate.judged` makes it."""
-    numbers = {"difference": difference, "low": low, "high": high, "p": p, "runs": runs, "n": n}
-    return {"claim": claim, "verdict": word, **numbers}
+def verdict(claim: str, word: str, difference=None, low=None, high=None, p=None, **more) -> dict:
+    """A row of `verdicts.csv` as `evaluate.judged` makes it; more: any of its columns."""
+    asked = {"joint": "left_foot", "method": "a", "side": "better than", "against": "b", "measure": "hits"}
+    numbers = {"difference": difference, "low": low, "high": high, "p": p, "runs": 8, "n": 80, "needed": None}
+    return {"id": claim, "verdict": word, **asked, **numbers, "why": "", "list": "kit", **more}
 
 
-def hit(name: str, value: float, *, n: int = 80, interval=(10.0, 50.0), **paper) -> Metric:
-    """A row of `metrics.json` as the protocol saves it."""
-    return Metric(name=name, value=value, n=n, unit="%", sd=12.0, interval=interval, **paper)
+def hit(
+    name: str, value: float, *, n: int = 80, interval=(10.0, 50.0), train_images: int | None = 5, **paper
+) -> Metric:
+    """A row of `metrics.json` as the protocol saves it, by a name such as "left_foot, base token: hits"."""
+    about, _, measure = name.partition(": ")
+    joint, _, method = about.partition(", ")
+    facts = {"joint": joint, "method": method, "measure": measure, "train_images": train_images}
+    return Metric(name=name, value=value, n=n, unit="%", sd=12.0, interval=interval, **facts, **paper)
 
 
 def save(

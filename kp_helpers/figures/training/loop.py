@@ -53,11 +53,16 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(
-        learned, settings.learning_rate, betas=(0.9, 0.98), weight_decay=settings.weight_decay
+        learned,
+        settings.learning_rate,
+        betas=(0.9, 0.98),
+        weight_decay=settings.weight_decay,
+        fused=device == "cuda",
     )
     average = copy.deepcopy(model).requires_grad_(False)
     if device == "cuda" and settings.compiled:
-        model.compile()  # in place, so that checkpoints keep their names
+        torch.backends.cudnn.benchmark = True
+        model.compile(dynamic=False)  # in place, so that checkpoints keep their names
     path = folder / "checkpoint.pt"
     step, before = _resume(path, model, average, optimizer)
     saved, started, window = time.monotonic(), time.monotonic(), []

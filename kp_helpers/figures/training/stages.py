@@ -181,7 +181,10 @@ class Training:
         count = -(-self.count // pictures.SHARD)
         folder = self.folder / "pictures"
         folder.mkdir(parents=True, exist_ok=True)
-        renderers = ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn"))
+        # Rendering yields to the training, whose main thread has to keep the device busy.
+        renderers = ProcessPoolExecutor(
+            os.cpu_count(), mp_context=get_context("spawn"), initializer=os.nice, initargs=(10,)
+        )
         with ThreadPoolExecutor(1) as encoder:
             jobs = [renderers.submit(pictures.make_shard, folder, number) for number in range(count)]
             filling = encoder.submit(_fill, shelf, jobs, vae, self.device)

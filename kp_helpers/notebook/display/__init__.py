@@ -31,7 +31,7 @@ from kp_helpers.notebook.display.pictures import (
     pictures,
     segments,
 )
-from kp_helpers.notebook.display.tables import data_name, metrics_table, settings_table
+from kp_helpers.notebook.display.tables import data_name, metrics_table, settings_table, verdicts_table
 
 __all__ = [
     "COLOURS",
@@ -60,4 +60,5 @@ __all__ = [
     "segments",
     "settings_table",
     "simplex",
+    "verdicts_table",
 ]

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import pandas as pd
 from pydantic import BaseModel
 
+from kp_helpers.intervals import p_text
 from kp_helpers.results import Metric
 
 pd.options.display.max_colwidth = 120  # the meaning of a setting is a sentence
@@ -21,6 +22,19 @@ def metrics_table(measured: Iterable[Metric]) -> pd.DataFrame:
     """What a run will save: name, value to three digits, unit and n."""
     rows = {m.name: ("no cases" if m.value is None else f"{m.value:.3g}", m.unit, m.n) for m in measured}
     return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "unit", "n"])
+
+
+def verdicts_table(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """Rows of `evaluate.judged` as a person reads them."""
+    rows = verdicts.reset_index(drop=True)
+    shown = rows[["id", "verdict", "joint"]].assign(
+        asked=rows["method"] + " " + rows["side"] + " " + rows["against"],
+        measure=rows["measure"],
+        points=[f"{r.difference:+.1f} [{r.low:+.1f}, {r.high:+.1f}]" for r in rows.itertuples()],
+        p=[p_text(p) if p == p else "" for p in rows["p"]],
+        n=[f"{r.n:.0f} in {r.runs:.0f} runs" for r in rows.itertuples()],
+    )
+    return shown.assign(needed=rows["needed"], why=rows["why"]).fillna("")
 
 
 def data_name(kind: str) -> str:

@@ -1,0 +1,63 @@
+"""Tables and curves of an ablation: every variant beside the default one, on the same pictures."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pandas as pd
+
+from kp_helpers.config import Profile
+from kp_helpers.evaluate.controls import MEAN
+from kp_helpers.evaluate.measures import ALL
+from kp_helpers.evaluate.protocol import appended_name
+from kp_helpers.evaluate.scores import SHOWN, Measured, differences, listed, report, summarise, table
+from kp_helpers.intervals import p_text
+
+
+def against(scores: pd.DataFrame, default: str) -> pd.DataFrame:
+    """Every variant minus the default one on the same pictures of the same runs: `differences`, by variant.
+
+    The control "mean position" is among them. No p is corrected for how many there are.
+    """
+    others = [name for name in scores["method"].unique() if name != default]
+    rows = [differences(scores, name, [default]).assign(variant=name) for name in others]
+    return pd.concat(rows)[["variant", *rows[0].columns[:-1]]] if rows else pd.DataFrame()
+
+
+def variants_table(scores: pd.DataFrame, default: str) -> pd.DataFrame:
+    """The sweep as a person reads it, a row a variant: its numbers as in `table`, and its area under the PCK
+    curve minus the default's in percent points, with interval and p.
+    """
+    measures = {**SHOWN, "error": ALL["error"]}
+    rows = table(report(scores, measures)).droplevel("joint").T.rename_axis("variant")
+    compared = against(scores, default)
+    areas = compared[compared["measure"] == ALL["auc"].name] if len(compared) else compared
+    texts = {row.variant: _difference(row) for row in areas.itertuples()}
+    rows[f"minus {default}"] = [texts.get(name, "") for name in rows.index]
+    return rows
+
+
+def measured_variants(scores: pd.DataFrame, settings: Profile, quoted: Mapping[str, int]) -> list[Measured]:
+    """What `results` keeps of a sweep: the protocol's numbers of each variant, named with the mode.
+
+    quoted: the variants that the paper's numbers stand beside, with their numbers of training images.
+    """
+    found = []
+    for method, rows in scores.groupby("method", sort=False):
+        name = method if method == MEAN else f"{appended_name(settings.appended)}, {method}"
+        for one in summarise(rows.assign(method=name), quoted.get(method, 0)):
+            alone = replace(one, paper=None, paper_sd=None, source="", train_images=None)
+            found.append(one if method in quoted else alone)
+    return found
+
+
+def over(scores: pd.DataFrame, places: Mapping[str, tuple[str, float]], setting: str) -> pd.DataFrame:
+    """`SHOWN` over a setting, as `display.curves` takes it; places: variant -> (its line, the setting)."""
+    rows = listed(report(scores[scores["method"].isin(places)], SHOWN))
+    lines, values = zip(*(places[method] for method in rows["method"]), strict=True)
+    rows = rows.assign(panel=rows["measure"], line=lines, **{setting: values})
+    columns = ["method", "panel", "line", setting, "value", "low", "high", "n"]
+    return rows.sort_values(setting, kind="stable")[columns]
+
+
+def _difference(row) -> str:
+    return f"{row.difference:+.1f} [{row.low:.0f}, {row.high:.0f}], {p_text(row.p)}"
