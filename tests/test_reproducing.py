@@ -24,7 +24,6 @@ def test_its_parts_are_there():
         "The claims",
         "The paper's numbers",
         "Deviations",
-        "Both modes of attention",
         "Next steps that the paper names",
         "Times",
         "On Stable Diffusion 1.5 and 3DPW",

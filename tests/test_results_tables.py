@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 
-from helpers.results_folder import PROTOCOL, hit, save
+from helpers.results_folder import PROTOCOL, hit, save, verdict
 
-from kp_helpers.results.gathered import Run, Verdict, read_runs
-from kp_helpers.results.tables import amount, decided, hits
-
-DIRECTION, DISC = "in a meaningful direction", "within 1/48 of the frame"
+from kp_helpers.results.answers import Answer
+from kp_helpers.results.claims import Claim
+from kp_helpers.results.gathered import FAILS, HOLDS, Run, Verdict, read_runs
+from kp_helpers.results.known import AREA, DISC
+from kp_helpers.results.tables import amount, headline, hits
 
 
 def run(root, **content) -> Run:
@@ -16,45 +17,40 @@ def run(root, **content) -> Run:
 
 
 def test_hits_by_joint_and_number_of_labelled_pictures(tmp_path):
+    quoted = {"paper": 17.5, "paper_sd": 15.86, "source": "a, b, 5 images"}
+    twenty = {"n": 40, "train_images": 20}
     rows = [
-        hit(
-            f"left_foot, appended, x mode: {DIRECTION}",
-            31.25,
-            paper=26.25,
-            paper_sd=18.06,
-            source="a, b, 5 images",
-        ),
-        hit(f"left_foot, nearest neighbour: {DIRECTION}", 20.0),
-        hit(f"left_foot, appended, x mode: {DISC}", 5.0, interval=None),
-        hit(f"left_foot, appended, x mode, training images 20: {DIRECTION}", 40.0, n=40, train_images=20),
-        hit(f"left_foot, nearest neighbour, training images 20: {DIRECTION}", 10.0, n=40, train_images=20),
-        hit("left_foot, appended, x mode: mean error", 9.0),
-        replace(hit(f"head, appended, x mode: {DIRECTION}", 0.0), value=None, n=0),
+        hit(f"left_foot, appended, x mode: {DISC}", 31.25, **quoted),
+        hit(f"left_foot, nearest neighbour: {DISC}", 20.0),
+        hit(f"left_foot, appended, x mode: {AREA}", 5.0, interval=None),
+        hit(f"left_foot, appended, x mode, training images 20: {DISC}", 40.0, **twenty),
+        hit(f"left_foot, nearest neighbour, training images 20: {DISC}", 10.0, **twenty),
+        hit("left_foot, appended, x mode: in a meaningful direction", 9.0),
+        replace(hit(f"head, appended, x mode: {DISC}", 0.0), value=None, n=0),
     ]
     found = hits(run(tmp_path, metrics=rows))
     methods = ("with the appended embedding", "control: nearest neighbour")
-    assert found.head == ("joint", "labelled pictures", "hit", *methods, "paper's, on 3DPW", "n")
-    ours = "31.2 ± 12.0 [10, 50]", "20.0 ± 12.0 [10, 50]"
+    assert found.head == ("joint", "labels", "measure", *methods, "paper's, on 3DPW", "n")
     assert found.rows == (
-        ("left foot", "5", DIRECTION, *ours, "26.2 ± 18.1 (5 images)", "80"),
-        ("left foot", "5", DISC, "5.0 ± 12.0", "", "", "80"),
-        ("left foot", "20", DIRECTION, "40.0 ± 12.0 [10, 50]", "10.0 ± 12.0 [10, 50]", "", "40"),
-        ("head", "5", DIRECTION, "no cases", "", "", "0"),
+        ("left foot", "5", DISC, "31 [10, 50]", "20 [10, 50]", "17.5 ± 15.9 (5 images)", "80"),
+        ("left foot", "5", AREA, "5", "", "", "80"),
+        ("left foot", "20", DISC, "40 [10, 50]", "10 [10, 50]", "", "40"),
+        ("head", "5", DISC, "no cases", "", "", "0"),
     )
 
 
-def test_what_is_decided_leaves_out_zero_and_is_about_the_appended_embedding(tmp_path):
-    row = {"joint": "left_foot", "against": "a", "measure": DISC, "difference": 5.0, "low": 1.0, "high": 9.0}
-    rows = [row, {**row, "low": -1.0}, {**row, "low": None, "high": None}, {**row, "measure": "mean error"}]
-    rows += [{**row, "against": "b", "low": -9.0, "high": -1.0, "difference": -5.0}]
-    words = [
-        "left foot against a, within 1/48 of the frame: +5.0 points [1, 9]",
-        "left foot against b, within 1/48 of the frame: -5.0 points [-9, -1]",
+def test_the_headline_is_the_surest_of_the_rows_with_the_claims_verdict(tmp_path):
+    rows = [
+        verdict("x", FAILS, 50.0, 45.0, 55.0),
+        verdict("x", HOLDS, 2.0, 1.0, 3.0),
+        verdict("x", HOLDS, 9.0, 8.0, 10.0),
+        verdict("x", HOLDS),
     ]
-    assert decided(run(tmp_path / "older", differences=rows)) == words
-    named = [{**one, "variant": "appended, x mode"} for one in rows] + [{**row, "variant": "base token"}]
-    assert decided(run(tmp_path / "newer", differences=named)) == words
-    assert decided(run(tmp_path / "without")) == []
+    found = run(tmp_path, verdicts=rows).verdicts
+    claim = Claim(id="x", list="kit", title="t")
+    assert headline(Answer(claim=claim, verdict=HOLDS, rows=found)) == found[2]
+    assert headline(Answer(claim=claim, verdict=HOLDS, rows=found[3:])) == found[3]
+    assert headline(Answer(claim=claim)) is None
 
 
 def test_an_amount_has_the_numbers_that_there_are():

@@ -1,7 +1,10 @@
 """The tables of the texts are written between their markers, from reference runs alone, as inert Markdown."""
 
+import io
+
 import pytest
 from helpers.results_folder import MACHINE, PROTOCOL, TARGET, hit, save, verdict
+from PIL import Image
 
 from kp_helpers.results import ResultsError
 from kp_helpers.results.__main__ import main
@@ -26,25 +29,12 @@ def folders(tmp_path):
         f"left_foot, {method}: within 1/48 of the frame" for method in ("appended, x mode", "base token")
     ]
     rows = [hit(names[0], 31.25, **PAPER), hit(names[1], 20.0)]
-    pair = {
-        "variant": "appended, x mode",
-        "joint": "left_foot",
-        "against": "base token",
-        "measure": "within 1/48 of the frame",
-    }
-    pair |= {"difference": 11.25, "low": 2.0, "high": 20.0, "p": 0.01, "runs": 8, "n": 80}
     facts = {"machine": MACHINE, "minutes": 3.0, "command": "python -m kp_helpers.reproduce a | b"}
-    save(
-        tmp_path / "results",
-        PROTOCOL,
-        "reference-a",
-        metrics=rows,
-        differences=[pair, {**pair, "variant": "base token"}],
-        **facts,
-    )
+    save(tmp_path / "results", PROTOCOL, "reference-a", metrics=rows, **facts)
     save(tmp_path / "results", PROTOCOL, "mine", metrics=[hit(names[0], 99.0, n=900, **PAPER)])
     claim = verdict("cauchy", HOLDS, 1.0, -1.0, 3.0, 0.5)
     save(tmp_path / "results", TARGET, "mine", verdicts=[claim])
+    (tmp_path / "docs").mkdir()
     for name, text in BLANK.items():
         (tmp_path / name).write_text(text)
     return tmp_path / "results", tmp_path
@@ -53,12 +43,9 @@ def folders(tmp_path):
 def test_the_readmes_table_is_that_of_the_reference_run(folders):
     write_texts(*folders)
     text = (folders[1] / "README.md").read_text()
-    shown = "31.2 ± 12.0 [10, 50] | 20.0 ± 12.0 [10, 50] | 17.5 ± 15.9 (5 training images) | 80 |"
+    shown = "31 [10, 50] | 20 [10, 50] | 17.5 ± 15.9 (5 training images) | 80 |"
     assert f"| left foot | 5 | within 1/48 of the frame | {shown}" in text and "99.0" not in text
     assert "Measured on the synthetic figures world with the model figures" in text
-    gain = "left foot against base token, within 1/48 of the frame: +11.2 points [2, 20]."
-    assert f"whose 95 % interval leaves out zero: {gain}\n" in text
-    assert "| `python -m kp_helpers.reproduce a \\| b` | 3.0 | 2 x Some Processor |" in text
     assert "| claims | holds | does not hold | cannot be told | not testable here | not measured |" in text
     assert "| StableKeypoints: what its paper claims | 0 | 0 | 0 | 0 | 6 |" in text
     assert text.startswith("before hits\n") and "last time" not in text
@@ -67,8 +54,10 @@ def test_the_readmes_table_is_that_of_the_reference_run(folders):
 def test_what_no_reference_run_says_stays_unsaid(folders):
     write_texts(*folders)
     text = (folders[1] / "REPRODUCING.md").read_text()
-    assert "| A Cauchy target is no better than the Gaussian | not measured |  |  |" in text
-    assert "notebooks of reference-a" not in text and "On a GPU: not measured." in text
+    assert "| cauchy | A Cauchy target is no better than the Gaussian | not measured |  |  |" in text
+    times = (folders[1] / "docs" / "times.md").read_text()
+    assert "notebooks of reference-a" not in times and "On a GPU: not measured." in times
+    assert "| `python -m kp_helpers.reproduce a \\| b` | 3.0 | 2 x Some Processor |" in times
     assert (
         "| 17.50 ± 15.86 | 31.2 ± 12.0 [10, 50] | 80 | cannot be told | 08_evaluate_3dpw/reference-a" in text
     )
@@ -80,20 +69,30 @@ def test_what_no_reference_run_says_stays_unsaid(folders):
 def test_the_times_of_several_notebooks_are_added(folders):
     save(folders[0], TARGET, "reference-a", machine=MACHINE, minutes=2.5)
     write_texts(*folders)
-    text = (folders[1] / "REPRODUCING.md").read_text()
+    text = (folders[1] / "docs" / "times.md").read_text()
     assert "All 2 notebooks of reference-a: 6 minutes, one after the other." in text
 
 
 def test_a_time_on_a_gpu_is_a_time_on_a_gpu(folders):
     save(folders[0], TARGET, "reference-gpu", machine={**MACHINE, "gpu": "Some GPU"}, minutes=1.0)
     write_texts(*folders)
-    text = (folders[1] / "REPRODUCING.md").read_text()
+    text = (folders[1] / "docs" / "times.md").read_text()
     assert "| 1.0 | 2 x Some Processor, Some GPU |" in text and "On a GPU" not in text
 
 
 def test_a_users_own_damaged_run_is_no_matter_of_the_texts(folders):
     (folders[0] / TARGET / "mine" / "metrics.json").write_text("[")
     assert len(write_texts(*folders)) == len(TEXTS)
+
+
+def test_all_comparisons_of_reference_runs_are_in_one_picture(folders):
+    write_texts(*folders)
+    empty = (folders[0] / "claims.png").read_bytes()
+    rows = [verdict("cauchy", HOLDS, 1.0, -1.0, 3.0), verdict("sigma", HOLDS, 1.0, -1.0, 3.0)]
+    save(folders[0], TARGET, "reference-a", verdicts=rows)
+    write_texts(*folders)
+    with Image.open(folders[0] / "claims.png") as image, Image.open(io.BytesIO(empty)) as before:
+        assert image.size[0] > 500 and image.size[1] > before.size[1], "a row for each"
 
 
 def test_no_run_gives_texts_without_numbers(folders):
@@ -103,9 +102,9 @@ def test_no_run_gives_texts_without_numbers(folders):
 
 def test_a_damaged_reference_run_and_a_lost_marker_are_named(folders, capsys):
     results, root = folders
-    (root / "REPRODUCING.md").write_text(BLANK["REPRODUCING.md"].replace("<!-- end times -->", ""))
+    (root / "docs" / "times.md").write_text(BLANK["docs/times.md"].replace("<!-- end times -->", ""))
     assert main(["readme", str(results), "--texts", str(root)]) == 1
-    assert f"REPRODUCING.md: expected one line '<!-- begin times: {COMMAND} -->'" in capsys.readouterr().err
+    assert f"docs/times.md: expected one line '<!-- begin times: {COMMAND} -->'" in capsys.readouterr().err
     (results / PROTOCOL / "reference-a" / "metrics.json").write_text("[")
     assert main(["readme", str(results), "--texts", str(root)]) == 1
     assert "08_evaluate_3dpw/reference-a: metrics.json" in capsys.readouterr().err
@@ -114,7 +113,9 @@ def test_a_damaged_reference_run_and_a_lost_marker_are_named(folders, capsys):
 
 def test_the_command_says_what_it_wrote(folders, capsys):
     assert main(["readme", str(folders[0]), "--texts", str(folders[1])]) == 0
-    assert capsys.readouterr().out == "wrote the tables of README.md and REPRODUCING.md\n"
+    assert (
+        capsys.readouterr().out == "wrote the tables of README.md, REPRODUCING.md, deviations.md, times.md\n"
+    )
     assert main(["readme", str(folders[1] / "none")]) == 2
 
 

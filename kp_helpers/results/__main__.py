@@ -36,7 +36,7 @@ def _readme(folder: Path, texts: Path) -> int:
     except (ResultsError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
-    print(f"wrote the tables of {' and '.join(path.name for path in written)}")
+    print(f"wrote the tables of {', '.join(path.name for path in written)}")
     return 0
 
 

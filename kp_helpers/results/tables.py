@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from kp_helpers.intervals import p_text
 from kp_helpers.results.answers import Answer
-from kp_helpers.results.gathered import Run, Verdict, read_table
-from kp_helpers.results.known import AREA, DIRECTION, DISC, Beside
+from kp_helpers.results.gathered import Run, Verdict
+from kp_helpers.results.known import AREA, DISC, Beside
 
 _DATA = {"figures": "the synthetic figures world", "3DPW": "3DPW"}
 _METHODS = {
@@ -38,20 +38,22 @@ def ground(run: Run) -> str:
 
 
 def hits(run: Run) -> Table:
-    """The protocol's hits by joint and number of labelled pictures: every method, and the paper's number."""
+    """The protocol's exact hits and areas by joint and number of labelled pictures: every method, and the
+    paper's number.
+    """
     cells: dict[tuple, dict[str, dict]] = {}
     for row in run.metrics:
-        if row["measure"] in (DISC, AREA, DIRECTION):
+        if row["measure"] in (DISC, AREA):
             method = row["method"].split(", training images")[0]
             cells.setdefault((row["joint"], row["train_images"], row["measure"]), {})[method] = row
     methods = list(dict.fromkeys(method for own in cells.values() for method in own))
     rows = []
     for (joint, images, measure), own in cells.items():
         quoted = next((row for row in own.values() if row["paper"] is not None), None)
-        shown = [spread(own.get(method)) for method in methods]
+        shown = [within(own.get(method)) for method in methods]
         n = str(next(iter(own.values()))["n"])
         rows.append((joint.replace("_", " "), str(images or ""), measure, *shown, papers(quoted), n))
-    head = ("joint", "labelled pictures", "hit", *map(_method, methods), "paper's, on 3DPW", "n")
+    head = ("joint", "labels", "measure", *map(_method, methods), "paper's, on 3DPW", "n")
     return Table(head, tuple(rows))
 
 
@@ -94,6 +96,14 @@ def spread(row: dict | None) -> str:
     return f"{row['value']:.1f}{sd}" + ("" if low is None else f" [{low:.0f}, {high:.0f}]")
 
 
+def within(row: dict | None) -> str:
+    """Mean [95 % interval], in the row's unit; empty without a row."""
+    if row is None or row["value"] is None:
+        return "" if row is None else "no cases"
+    low, high = row["interval_low"], row["interval_high"]
+    return f"{row['value']:.0f}" + ("" if low is None else f" [{low:.0f}, {high:.0f}]")
+
+
 def papers(row: dict | None) -> str:
     """The paper's number beside a row, with the labelled pictures that it had."""
     if row is None:
@@ -109,13 +119,24 @@ def times(runs: list[Run]) -> Table:
 
 
 def verdicts(answers: list[Answer]) -> Table:
-    """Every claim with its verdict, the numbers behind it, and where these stand."""
+    """A line for each claim: its verdict, the number of the part that decides it, and where that stands."""
     rows = []
     for one in answers:
-        numbers = "; ".join(amount(row) for row in one.rows)
-        measured = f"{one.run.folder}/verdicts.csv, {places(one)}" if one.run else ""
-        rows.append((one.claim.title, one.verdict, numbers, measured))
-    return Table(("claim", "verdict", "difference, percent points", "row"), tuple(rows))
+        row = headline(one)
+        number = f"{row.text}: {amount(row)}" if row else ""
+        rest = f", and {len(one.rows) - 1} more" if len(one.rows) > 1 else ""
+        where = f"[{one.run.folder}](results/{one.run.folder}/verdicts.csv){rest}" if one.run else ""
+        rows.append((one.claim.id, one.claim.title, one.verdict, number, where))
+    return Table(("id", "claim", "verdict", "the part that decides, in percent points", "row"), tuple(rows))
+
+
+def headline(one: Answer) -> Verdict | None:
+    """The row that a claim's verdict hangs on: of those with the same verdict the one farthest from zero for its
+    interval, or the first where none has an interval.
+    """
+    own = [row for row in one.rows if row.verdict == one.verdict] or list(one.rows)
+    told = [row for row in own if row.low is not None and row.high is not None and row.high > row.low]
+    return max(told, key=lambda row: abs(row.difference) / (row.high - row.low), default=(own or [None])[0])
 
 
 def numbers(found: list[Beside]) -> Table:
@@ -146,19 +167,6 @@ def amount(row: Verdict) -> str:
         parts.append(f"n {row.n:.0f}" + (f" in {row.runs:.0f} runs" if row.runs else ""))
     parts += [row.measure, f"{row.needed:.0f} pictures would decide" if row.needed else "", row.why]
     return ", ".join(filter(None, parts))
-
-
-def decided(run: Run) -> list[str]:
-    """The paired differences in hits of a protocol run whose 95 % interval leaves out zero, in words."""
-    found = []
-    columns = ("joint", "against", "measure"), ("difference", "low", "high")
-    for row in read_table(run.place / "differences.csv", *columns):
-        method, low, high = row.get("variant", "appended"), row["low"], row["high"]
-        hit = row["measure"] in (DISC, AREA) and method.startswith("appended")
-        if hit and low is not None and (low > 0 or high < 0):
-            pair = f"{row['joint'].replace('_', ' ')} against {row['against']}, {row['measure']}"
-            found.append(f"{pair}: {row['difference']:+.1f} points [{low:.0f}, {high:.0f}]")
-    return found
 
 
 def places(one: Answer) -> str:

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from kp_helpers.results.answers import VERDICTS, answer
 from kp_helpers.results.claims import CLAIMS, LISTS, PROTOCOL
+from kp_helpers.results.forest import FILE, forest
 from kp_helpers.results.gathered import Run, read_runs
 from kp_helpers.results.known import KNOWN, beside
 from kp_helpers.results.modes import both_modes
@@ -15,7 +16,6 @@ from kp_helpers.results.silences import deviations
 from kp_helpers.results.tables import (
     Table,
     amount,
-    decided,
     ground,
     hits,
     metrics,
@@ -24,13 +24,15 @@ from kp_helpers.results.tables import (
     verdicts,
 )
 
+from kp_helpers.store import replace_file
+
 COMMAND = "python -m kp_helpers.results readme"
 REFERENCE = "reference"
 """What the names of committed runs begin with; a user's own runs are on the page, and not in the texts."""
 
 
 def write_texts(results: Path, root: Path) -> list[Path]:
-    """Fill the markers of the texts under `root` and return these.
+    """Fill the markers of the texts under `root`, draw `results/claims.png` there, and return the texts.
 
     Raises ResultsError where a reference run is damaged or a text lacks a marker.
     """
@@ -46,6 +48,9 @@ def write_texts(results: Path, root: Path) -> list[Path]:
             texts[name] = filled(texts[name], block, write(runs), name)
     for name, text in texts.items():  # only when all of them could be filled
         write_file(root / name, text)
+    picture = root / "results" / FILE
+    picture.parent.mkdir(exist_ok=True)
+    replace_file(picture, lambda partial: forest(runs, partial))
     return [root / name for name in texts]
 
 
@@ -86,26 +91,14 @@ def _cell(text: str) -> str:
 
 
 def _protocol(runs: list[Run]) -> str:
-    """The README's results: the protocol's run with the most joints, and the best one if that is another."""
-    best = sorted((run for run in runs if run.notebook == PROTOCOL), key=Run.rank)
-    if not best:
+    """The README's results: those of the best of the protocol's runs."""
+    best = min((run for run in runs if run.notebook == PROTOCOL), key=Run.rank, default=None)
+    if best is None:
         return "No run yet."
-    widest = min(best, key=lambda run: (run.data != "3DPW", -len({row[0] for row in hits(run).rows})))
-    shown = [widest] if widest is best[0] else [widest, best[0]]
-    return "\n\n".join(_hits(run) for run in shown)
-
-
-def _hits(run: Run) -> str:
-    """One run's hits, what was decided, and how they were made."""
-    where = f"[`results/{run.folder}`](results/{run.folder}/metrics.json)"
-    found = "; ".join(decided(run)) or "none"
+    where = f"[`results/{best.folder}`](results/{best.folder}/README.md)"
     return (
-        f"**Measured on {ground(run)}**: {where}. Hits in percent, mean ± SD over "
-        "runs, and the 95 % interval over runs and sequences.\n\n"
-        f"{markdown(hits(run))}\n\n"
-        "Differences between the appended embedding and another method, on the same pictures of the "
-        f"same runs, whose 95 % interval leaves out zero: {_cell(found)}.\n\n"
-        f"{markdown(times([run]))}"
+        f"**Measured on {ground(best)}**: {where}. In percent, with the 95 % interval over runs and "
+        f"sequences.\n\n{markdown(hits(best))}"
     )
 
 
@@ -142,9 +135,11 @@ TEXTS: dict[str, dict[str, Callable[[list[Run]], str]]] = {
     "REPRODUCING.md": {
         "claims": lambda runs: "\n\n".join(_claims(name, runs) for name in LISTS),
         "numbers": lambda runs: markdown(numbers([beside(known, runs) for known in KNOWN])),
+    },
+    "docs/deviations.md": {
         "deviations": lambda runs: markdown(deviations(runs)),
         "modes": lambda runs: markdown(both_modes(runs)),
-        "times": _times,
     },
+    "docs/times.md": {"times": _times},
 }
 """Text -> block -> what writes it."""
