@@ -13,7 +13,7 @@ SNAKEMAKE := $(BIN)/snakemake --profile profiles/local --cores $(CORES)
 SWEEP_CONFIG := --config profile=$(PROFILE) run='"$(RUN)"' $(if $(SWEEP),sweep=$(SWEEP)) $(MORE)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce sweep sweep-slurm test test-slurm test-kernels lab app train-figures lint format clean
+.PHONY: help setup reproduce reference sweep sweep-slurm test test-slurm test-kernels lab app train-figures lint format clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -37,6 +37,10 @@ reproduce: $(STAMP)  ## the main job: world, notebooks, results/index.html
 		*) echo "PROFILE=$(PROFILE) is unknown: quick, smoke or paper"; exit 2;; esac
 	@status=0; $(SNAKEMAKE) --config profile=$(PROFILE) run='"$(RUN)"' $(MORE) || status=$$?; \
 		mkdir -p results && $(BIN)/python -m kp_helpers.results index results && exit $$status
+
+reference: $(STAMP)  ## the runs that decide the claims, in a world of their own: about 3 hours on 2 cores
+	$(SNAKEMAKE) --config profile=reference $(MORE)
+	$(BIN)/python -m kp_helpers.results readme
 
 sweep: $(STAMP)  ## the jobs of sweeps.yaml on this machine, then what is missing, failed or done
 	@$(BIN)/python -m kp_helpers.notebook.sweeps plan $(SWEEP) >/dev/null

@@ -3,6 +3,8 @@
 # --config profile=quick|smoke|paper  run=name  seed=0  model=figures|folder|hub id  data=folder in 3DPW's layout
 #   device=auto|cpu|cuda:0
 # Every rule runs one notebook through kp_helpers.reproduce; what is done is known from the files alone.
+# profile=reference is what `make reference` makes: settings of `quick`, in a world of its own, with the runs, pictures
+# and base seeds that decide the claims.
 #
 # `snakemake --profile profiles/local sweep` does the jobs of sweeps.yaml, --config sweep=name those of one sweep.
 import sys
@@ -16,7 +18,9 @@ PROFILE = config.get("profile", "quick")
 if PROFILE not in plan.WORLDS:
     raise WorkflowError(f"profile is {PROFILE!r}, expected one of {', '.join(plan.WORLDS)}")
 RUN = str(config.get("run") or PROFILE)
-SEED = int(config.get("seed", 0))
+REFERENCE = PROFILE == "reference"
+SEED = int(config.get("seed", REFERENCE))
+SETTINGS = "quick" if REFERENCE else PROFILE
 MODEL = config.get("model") or "figures"
 SIZES = {folder: f"--sequences {sequences} --frames {frames}" for folder, sequences, frames in plan.WORLDS.values()}
 DATA = config.get("data") or plan.WORLDS[PROFILE][0]
@@ -39,6 +43,9 @@ FAILED, BEYOND = "09_failed_approaches", "10_beyond_the_paper"
 APPENDED, PROTOCOL = "03_appended_embedding", "08_evaluate_3dpw"
 LONG = [WEIGHTS, PROTOCOL, BEYOND]
 ON_BASE = [APPENDED, TARGET, SIZE, VIEWS, WEIGHTS, PROTOCOL, FAILED, BEYOND, "14_your_own_pictures"]
+THREE = "left_foot,head,left_elbow"
+SIDED = [f"{side}_{name}" for name in ("foot", "knee", "wrist", "elbow", "shoulder") for side in ("left", "right")]
+TWELVE = ",".join(["head", "neck", *SIDED])
 MORE = {  # (profile, notebook) -> the grid of an ablation, where it is not the notebook's own
     ("smoke", TARGET): "-p sigmas 0.05",
     ("smoke", SIZE): "-p ratios 0.2 -p readouts sum,best",
@@ -47,6 +54,16 @@ MORE = {  # (profile, notebook) -> the grid of an ablation, where it is not the 
     " -p learning_rates 1.0 -p framings squash -p timesteps 300",
     ("smoke", FAILED): "-p windows 0.3 -p pictures 4",
     ("smoke", BEYOND): "-p ideas cross-entropy",
+    ("reference", TARGET): "-p runs 11 -p test_images 40 -p sigmas 0.02,0.03,0.05,0.075,0.1",
+    ("reference", SIZE): "-p runs 11 -p test_images 40 -p ratios 0.05,0.1,0.2,0.5,1.0",
+    ("reference", VIEWS): "-p runs 11 -p test_images 40",
+    ("reference", WEIGHTS): "-p runs 11 -p test_images 40 -p weights 0:0:1,1:0:5,0:1:5,1:1:1,5:1:5,1:5:5",
+    ("reference", PROTOCOL): "-p mode coupled -p designs 5x10,20x10",
+    ("reference", FAILED): "-p runs 11 -p test_images 40",
+    ("reference", BEYOND): f"-p joints {TWELVE} -p runs 4 -p test_images 20 -p validation_joints {THREE}"
+    f" -p validation_runs 2 -p validation_images 16 -p curve_joints {THREE} -p curve_runs 4"
+    " -p label_counts 1,5,20,100 -p ridge_labels 200 -p unlabelled 60 -p pseudo_labels 15 -p base_seeds 10"
+    " -p base_steps 60 -p steps 100 -p pool 4",
     ("paper", TARGET): "-p sigmas 0.02,0.03,0.05,0.075,0.1,0.15",
     ("paper", SIZE): "-p runs 0 -p ratios 0.05,0.1,0.2,0.5,1.0",
     ("paper", WEIGHTS): "-p runs 0 -p one_step_seeds 16 -p step_counts 1,3,10,30,300,1000"
@@ -61,17 +78,28 @@ else:  # coupled mode and maps of 128, in the ablations too
     PAPER = dict.fromkeys([TARGET, SIZE, WEIGHTS, FAILED, BEYOND], "-p map_size 0")
 
 
+def bases_of(notebook):
+    """The bases of a notebook; those that make one embedding, or ask nothing of runs, take the first."""
+    return BASE if notebook in (APPENDED, BEYOND, ON_BASE[-1]) else ",".join(BASES)
+
+
 def given_more(notebook):
     """The parameters of a notebook besides those that all have."""
     return " ".join([MORE.get((PROFILE, notebook), ""), PAPER.get(notebook, "") if PROFILE == "paper" else ""])
 
 
 BASE = f"results/02_stable_keypoints/{RUN}/embedding.safetensors"
+FURTHER = [f"build/bases/02_stable_keypoints/{SEED + n}/embedding.safetensors" for n in range(1, 10)]
+BASES = [BASE, *(FURTHER if REFERENCE else [])]
+"""Of several bases the runs of a notebook take one after the other."""
+READOUT = f"results/{PROTOCOL}/{RUN}-readout/metrics.json"
+"""The protocol once more, in read-out mode, where its headline is in the paper's."""
 
 
 rule all:
     input:
         expand("results/{notebook}/{run}/metrics.json", notebook=FIRST + ON_BASE, run=RUN),
+        READOUT if REFERENCE else [],
 
 
 rule world:
@@ -101,7 +129,7 @@ rule alone:
         mem_mb=8000,
     shell:
         "{sys.executable} -m kp_helpers.reproduce {input.notebook} results/{wildcards.notebook}/{RUN} --overwrite"
-        " -p model {MODEL:q} -p data {DATA:q} -p device {DEVICE:q} -p seed {SEED} -p profile {PROFILE} {params.more}"
+        " -p model {MODEL:q} -p data {DATA:q} -p device {DEVICE:q} -p seed {SEED} -p profile {SETTINGS} {params.more}"
 
 
 use rule alone as base with:
@@ -117,11 +145,42 @@ use rule alone as on_base with:
     input:
         notebook="notebooks/{notebook}.ipynb",
         data=ready(DATA),
-        base=BASE,
+        base=BASES,
     wildcard_constraints:
         notebook="|".join(name for name in ON_BASE if name not in LONG),
     params:
-        more=lambda wildcards: f"-p base {BASE} {given_more(wildcards.notebook)}",
+        more=lambda wildcards: f"-p base {bases_of(wildcards.notebook)} {given_more(wildcards.notebook)}",
+
+
+rule further_base:
+    input:
+        notebook="notebooks/02_stable_keypoints.ipynb",
+        data=ready(DATA),
+    output:
+        "build/bases/02_stable_keypoints/{seed}/embedding.safetensors",
+    wildcard_constraints:
+        seed=r"\d+",
+    threads: 1
+    priority: 2
+    shell:
+        "{sys.executable} -m kp_helpers.reproduce {input.notebook} build/bases/02_stable_keypoints/{wildcards.seed}"
+        " --overwrite -p model {MODEL:q} -p data {DATA:q} -p device {DEVICE:q} -p seed {wildcards.seed}"
+        " -p profile {SETTINGS}"
+
+
+rule readout:
+    input:
+        notebook=f"notebooks/{PROTOCOL}.ipynb",
+        data=ready(DATA),
+        base=BASES,
+    output:
+        update(READOUT),
+    params:
+        more=f"-p base {','.join(BASES)} {MORE[('reference', PROTOCOL)].replace('coupled', 'readout')}",
+    threads: 1
+    shell:
+        "{sys.executable} -m kp_helpers.reproduce {input.notebook} results/{PROTOCOL}/{RUN}-readout --overwrite"
+        " -p model {MODEL:q} -p data {DATA:q} -p device {DEVICE:q} -p seed {SEED} -p profile {SETTINGS} {params.more}"
 
 
 # The longest begin first, as does the base that they wait for, so that in the end no core is idle.

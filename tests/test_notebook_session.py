@@ -2,10 +2,11 @@
 
 import json
 
+import pandas as pd
 import pytest
 import torch
 
-from kp_helpers import config, embeddings, stages
+from kp_helpers import config, embeddings, evaluate, stages
 from kp_helpers.evaluate import Found
 from kp_helpers.notebook.session import begin
 from kp_helpers.results import Metric, ResultsError
@@ -47,6 +48,37 @@ def test_a_session_loads_what_was_asked_for_and_saves_it_whole(given, tmp_path, 
     assert facts["model"]["sha256"] == tiny_sd.fingerprint
     assert sample.name in (place / "predictions.csv").read_text() and not session.states.exists()
     assert torch.equal(embeddings.load(place / "embedding.safetensors")[0]["base"], base)
+
+
+def test_runs_take_several_bases_in_turn(given, tmp_path, tiny_sd):
+    about, files = stages.metadata(tiny_sd, config.BaseStage()), []
+    for number in range(2):
+        tensors = {"base": torch.full((4, tiny_sd.context_width), number + 1.0)}
+        tensors["selected_tokens"] = torch.tensor([number + 2, 0])
+        files.append(str(embeddings.save(tmp_path / f"{number}.safetensors", tensors, about)))
+    session = begin("08_x", run="notebook", **given, base=", ".join(files))
+    assert [float(session.base_of(run)[0, 0]) for run in range(3)] == [1, 2, 1]
+    assert [session.keypoint_of(run) for run in range(3)] == [2, 3, 2]
+    assert torch.equal(session.base, session.base_of(0)) and "2 bases of 4 tokens" in str(session)
+
+
+def test_a_base_without_keypoints_is_named_where_they_are_asked_for(given, tmp_path, tiny_sd):
+    about = stages.metadata(tiny_sd, config.BaseStage())
+    file = embeddings.save(tmp_path / "b.safetensors", {"base": torch.ones(4, tiny_sd.context_width)}, about)
+    session = begin("08_x", run="notebook", **given, base=str(file))
+    with pytest.raises(ValueError, match="b.safetensors: has no selected_tokens, expected a base that"):
+        session.keypoint_of(0)
+
+
+def test_verdicts_are_saved_with_the_list_of_their_claim(given, tmp_path):
+    session = begin("04_ablation_target", run="notebook", **given)
+    row = evaluate.decided("cauchy", evaluate.HOLDS, pd.DataFrame({"run": [0, 1]}))
+    place = session.finish({}, [], verdicts=row)
+    assert pd.read_csv(place / "verdicts.csv")[["id", "list", "n"]].to_numpy().tolist() == [
+        ["cauchy", "paper", 2]
+    ]
+    with pytest.raises(ValueError, match="04_ablation_target decides 'found', expected the id"):
+        session.finish({}, [], verdicts=row.assign(id="found"))
 
 
 def test_parameters_that_are_zero_or_empty_change_nothing():

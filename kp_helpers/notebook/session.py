@@ -20,10 +20,11 @@ from kp_helpers.results.claims import list_of
 class Session:
     """What a notebook works with.
 
-    frozen: the model. base: the base tokens (N, D) that notebook 02 saved, None where they were not asked
-    for. sets: the samples of each split. data: their folder. kind: its name in titles. cache, states: folders
-    of what read-out mode keeps and of runs on their way, None where nothing is to be kept. base_file: of
-    the base tokens, as it was asked for.
+    frozen: the model. bases: the base tokens (N, D) of each base that notebook 02 saved, none where they
+    were not asked for. keypoints: of each base the tokens that are its unsupervised keypoints. sets: the
+    samples of each split. data: their folder. kind: its name in titles. cache, states: folders of what
+    read-out mode keeps and of runs on their way, None where nothing is to be kept. base_file: of the base
+    tokens, as it was asked for.
     """
 
     notebook: str
@@ -33,7 +34,8 @@ class Session:
     model: str
     device: str
     frozen: Diffusion
-    base: torch.Tensor | None
+    bases: tuple[torch.Tensor, ...]
+    keypoints: tuple[torch.Tensor, ...]
     sets: tuple[Sequence[KeypointSample], ...]
     data: Path
     cache: Path | None
@@ -41,12 +43,31 @@ class Session:
     base_file: str = ""
 
     @property
+    def base(self) -> torch.Tensor | None:
+        """The first base, that of run 0."""
+        return self.bases[0] if self.bases else None
+
+    def base_of(self, run: int) -> torch.Tensor:
+        """The base tokens of a run: with several bases, runs differ in them too."""
+        return self.bases[run % len(self.bases)]
+
+    def keypoint_of(self, run: int) -> int:
+        """The token that the base of a run chose without labels."""
+        chosen = self.keypoints[run % len(self.bases)]
+        if not len(chosen):
+            raise ValueError(
+                f"{self.base_file}: has no selected_tokens, expected a base that notebook 02 saved"
+            )
+        return int(chosen[0])
+
+    @property
     def kind(self) -> str:
         return data_name(describe_data(self.data)["kind"])
 
     def __str__(self) -> str:
         samples = " and ".join(str(len(samples)) for samples in self.sets)
-        base = "" if self.base is None else f"; base of {len(self.base)} tokens"
+        several = f"{len(self.bases)} bases" if len(self.bases) > 1 else "base"
+        base = f"; {several} of {len(self.base)} tokens" if self.bases else ""
         size = self.frozen.image_size
         return f"model {self.model}, {size} px, on {self.device}; data: {self.kind}, {samples} samples{base}"
 
@@ -108,19 +129,23 @@ def begin(
 ) -> Session:
     """Load the model, the splits of the data and, unless `base` is None, the base tokens.
 
-    Relative paths start at the checkout. A run that exists is refused before anything is loaded, but for one
-    called "notebook", which is replaced. base: the file that notebook 02 saved; empty means the run of the
-    same name. cache, checkpoint: folders; empty keeps nothing. device: as for `diffusion.load`.
+    Relative paths start at the checkout. A run that exists is refused before anything is loaded, but for
+    one called "notebook", which is replaced. base: the file that notebook 02 saved, or several with commas;
+    empty means the run of the same name. cache, checkpoint: folders; empty keeps nothing. device: as for
+    `diffusion.load`.
     """
     root, run = project_path(results), str(run)  # papermill takes a run called 007 for a number
     RunFolder(root, notebook, run, overwrite=run == "notebook").discard()
     folder = project_path(data)
     sets = tuple(evaluate.data_set(folder, split, joints) for split in splits)
     frozen = diffusion.load(located(model), device)
-    tokens, file = None, ""
+    tokens, chosen, file = (), (), ""
     if base is not None:
         file = base or f"{results}/02_stable_keypoints/{run}/embedding.safetensors"
-        tokens = evaluate.load_base(project_path(file), frozen)
+        paths = [project_path(one.strip()) for one in file.split(",")]
+        tokens = tuple(evaluate.load_base(path, frozen) for path in paths)
+        none = torch.empty(0, dtype=torch.long)
+        chosen = tuple(embeddings.load(path)[0].get("selected_tokens", none) for path in paths)
     return Session(
         notebook=notebook,
         run=run,
@@ -129,7 +154,8 @@ def begin(
         model=model,
         device=str(frozen.device),
         frozen=frozen,
-        base=tokens,
+        bases=tokens,
+        keypoints=chosen,
         sets=sets,
         data=folder,
         cache=project_path(cache) if cache else None,

@@ -17,6 +17,7 @@ WORLDS = {
     "smoke": ("build/figures-smoke", 15, 6),
     "quick": ("build/figures", 60, 30),
     "paper": ("build/figures-paper", 160, 10),
+    "reference": ("build/figures-reference", 160, 10),
 }
 """Profile -> (folder, sequences, frames a sequence) of the exported figures world."""
 FOLDER = "sweeps"
