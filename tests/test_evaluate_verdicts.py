@@ -143,7 +143,7 @@ def joints(elbow: float = 0.5) -> pd.DataFrame:
 def test_an_order_of_joints_is_asked_of_other_pictures_each():
     own, order = joints(), ["left_foot", "head", "left_elbow"]
     found = ordered(own, "x", "m", order, "ridge")
-    assert set(found["verdict"]) == {HOLDS} and found["against"].tolist() == 2 * ["head"] + 2 * ["left_elbow"]
+    assert set(found["verdict"]) == {HOLDS} and found["against"].tolist() == 2 * ["head"] + 2 * ["left elbow"]
     means = [
         intervals.two_way(
             100

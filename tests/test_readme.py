@@ -12,6 +12,7 @@ from safetensors import safe_open
 
 from kp_helpers.diffusion import FIGURES
 from kp_helpers.diffusion.model_folder import WEIGHTS
+from kp_helpers.results.known import AREA, DISC
 from kp_helpers.results.texts import COMMAND, TEXTS, write_texts
 from kp_helpers.store import sha256
 
@@ -63,7 +64,7 @@ def test_the_hits_are_in_the_metrics_of_the_run_that_is_named():
         named = re.search(r"\(results/(\S+)/README.md\)\. In percent", part)[1]
         rows = json.loads((ROOT / "results" / named / "metrics.json").read_text())
         for line in part.splitlines():
-            if re.match(r"\| [a-z ]+ \| \d+ \| (AUC|within)", line):
+            if re.match(r"\| [a-z ]+ \| \d+ \| (AUC|exact hits)", line):
                 joints.add(check_hits(line, {row["name"]: row for row in rows}))
     assert joints == {"left foot", "head", "left elbow"}
 
@@ -71,8 +72,8 @@ def test_the_hits_are_in_the_metrics_of_the_run_that_is_named():
 def check_hits(line: str, metrics: dict) -> str:
     """The joint of a line of a table whose first number is one of the metrics'."""
     joint, _, hit, first, *_, n = [cell.strip() for cell in line.strip("|").split("|")]
-    start = f"{joint.replace(' ', '_')}, appended"
-    own = [row for name, row in metrics.items() if name.startswith(start) and name.endswith(f": {hit}")]
+    start, measure = f"{joint.replace(' ', '_')}, appended", {"AUC": AREA, "exact hits": DISC}[hit]
+    own = [row for name, row in metrics.items() if name.startswith(start) and name.endswith(f": {measure}")]
     texts = ["{:.0f} [{:.0f}, {:.0f}]".format(row["value"], *row["interval"]) for row in own]
     assert first in texts and int(n) == own[texts.index(first)]["n"], line
     return joint

@@ -32,24 +32,24 @@ def test_hits_by_joint_and_number_of_labelled_pictures(tmp_path):
     methods = ("with the appended embedding", "control: nearest neighbour")
     assert found.head == ("joint", "labels", "measure", *methods, "paper's, on 3DPW", "n")
     assert found.rows == (
-        ("left foot", "5", DISC, "31 [10, 50]", "20 [10, 50]", "17.5 ± 15.9 (5 images)", "80"),
-        ("left foot", "5", AREA, "5", "", "", "80"),
-        ("left foot", "20", DISC, "40 [10, 50]", "10 [10, 50]", "", "40"),
-        ("head", "5", DISC, "no cases", "", "", "0"),
+        ("left foot", "5", "exact hits", "31 [10, 50]", "20 [10, 50]", "17.5 ± 15.9 (5 images)", "80"),
+        ("left foot", "5", "AUC", "5", "", "", "80"),
+        ("left foot", "20", "exact hits", "40 [10, 50]", "10 [10, 50]", "", "40"),
+        ("head", "5", "exact hits", "no cases", "", "", "0"),
     )
 
 
-def test_the_headline_is_the_surest_of_the_rows_with_the_claims_verdict(tmp_path):
+def test_the_headline_is_the_row_that_the_verdict_hangs_on(tmp_path):
     rows = [
-        verdict("x", FAILS, 50.0, 45.0, 55.0),
-        verdict("x", HOLDS, 2.0, 1.0, 3.0),
-        verdict("x", HOLDS, 9.0, 8.0, 10.0),
-        verdict("x", HOLDS),
+        verdict("x", FAILS, 50.0, 45.0, 55.0, 0.001),
+        verdict("x", HOLDS, 9.0, 8.0, 10.0, 0.001, measure=AREA),
+        verdict("x", HOLDS, 2.0, 1.0, 3.0, 0.04, measure=AREA),
+        verdict("x", HOLDS, 1.0, 0.5, 3.0, 0.09, measure=DISC),
+        verdict("x", FAILS, 50.0, 45.0, 55.0, 0.04),
     ]
-    found = run(tmp_path, verdicts=rows).verdicts
-    claim = Claim(id="x", list="kit", title="t")
-    assert headline(Answer(claim=claim, verdict=HOLDS, rows=found)) == found[2]
-    assert headline(Answer(claim=claim, verdict=HOLDS, rows=found[3:])) == found[3]
+    found, claim = run(tmp_path, verdicts=rows).verdicts, Claim(id="x", list="kit", title="t")
+    assert headline(Answer(claim=claim, verdict=HOLDS, rows=found)) == found[2], "the least sure"
+    assert headline(Answer(claim=claim, verdict=FAILS, rows=found)) == found[0], "the surest"
     assert headline(Answer(claim=claim)) is None
 
 

@@ -104,7 +104,8 @@ def ordered(
                 verdict = UNTESTABLE
                 why = f"{ceiling} finds {joint.replace('_', ' ')} in {reach:.0f} %"
         for column, pair in found.items():
-            about = {"joint": first, "method": method, "side": BETTER, "against": second, "why": why}
+            about = {"joint": first, "method": method, "side": BETTER, "why": why}
+            about |= {"against": second.replace("_", " ")}
             about |= {"measure": PRIMARY[column].name, **pair.row(), "p": _p(BETTER, one, column)}
             if verdict == OPEN:
                 about["needed"] = _needed(BETTER, pair, False)

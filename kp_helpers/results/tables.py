@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from kp_helpers.intervals import p_text
 from kp_helpers.results.answers import Answer
-from kp_helpers.results.gathered import Run, Verdict
+from kp_helpers.results.gathered import FAILS, Run, Verdict
 from kp_helpers.results.known import AREA, DISC, Beside
 
 _DATA = {"figures": "the synthetic figures world", "3DPW": "3DPW"}
@@ -52,7 +52,7 @@ def hits(run: Run) -> Table:
         quoted = next((row for row in own.values() if row["paper"] is not None), None)
         shown = [within(own.get(method)) for method in methods]
         n = str(next(iter(own.values()))["n"])
-        rows.append((joint.replace("_", " "), str(images or ""), measure, *shown, papers(quoted), n))
+        rows.append((joint.replace("_", " "), str(images or ""), short(measure), *shown, papers(quoted), n))
     head = ("joint", "labels", "measure", *map(_method, methods), "paper's, on 3DPW", "n")
     return Table(head, tuple(rows))
 
@@ -123,20 +123,28 @@ def verdicts(answers: list[Answer]) -> Table:
     rows = []
     for one in answers:
         row = headline(one)
-        number = f"{row.text}: {amount(row)}" if row else ""
-        rest = f", and {len(one.rows) - 1} more" if len(one.rows) > 1 else ""
-        where = f"[{one.run.folder}](results/{one.run.folder}/verdicts.csv){rest}" if one.run else ""
+        number = f"{short(row.text)}: {short(amount(row))}" if row else ""
+        where = f"{one.run.folder}/verdicts.csv, row {row.row} of {len(one.rows)}" if row else ""
         rows.append((one.claim.id, one.claim.title, one.verdict, number, where))
     return Table(("id", "claim", "verdict", "the part that decides, in percent points", "row"), tuple(rows))
 
 
 def headline(one: Answer) -> Verdict | None:
-    """The row that a claim's verdict hangs on: of those with the same verdict the one farthest from zero for its
-    interval, or the first where none has an interval.
+    """The row that a claim's verdict hangs on, by the area under the PCK curve where it asks that.
+
+    Of a claim that fails it is the surest, else the least sure: the one that would change the verdict first.
     """
     own = [row for row in one.rows if row.verdict == one.verdict] or list(one.rows)
-    told = [row for row in own if row.low is not None and row.high is not None and row.high > row.low]
-    return max(told, key=lambda row: abs(row.difference) / (row.high - row.low), default=(own or [None])[0])
+    own = [row for row in own if row.measure == AREA] or own
+    pick = min if one.verdict == FAILS else max
+    return pick(own, key=lambda row: row.p or 0.0, default=None)
+
+
+def short(text: str) -> str:
+    """A row's words as a table of many claims has them."""
+    for long, brief in ((AREA, "AUC"), (DISC, "exact hits"), (", coupled mode", ""), (", readout mode", "")):
+        text = text.replace(long, brief)
+    return text
 
 
 def numbers(found: list[Beside]) -> Table:
