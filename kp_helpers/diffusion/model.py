@@ -46,10 +46,11 @@ class Diffusion:
     @property
     def image_size(self) -> int:
         """Side in pixels of the square image that the model was trained on."""
-        return self.unet.config.sample_size * self._pixels_per_latent
+        return self.unet.config.sample_size * self.pixels_per_latent
 
     @property
-    def _pixels_per_latent(self) -> int:
+    def pixels_per_latent(self) -> int:
+        """How many pixels of a side become one of the latent's."""
         return 2 ** (len(self.vae.config.block_out_channels) - 1)
 
     @torch.no_grad()
@@ -57,7 +58,7 @@ class Diffusion:
         """Latents (B, 4, h, w) of images (B, 3, H, W) in [0,1]: the mean of VAE(2 x - 1) times its scaling
         factor.
         """
-        step = self._pixels_per_latent
+        step = self.pixels_per_latent
         if images.ndim != 4 or images.shape[1] != 3 or images.shape[2] % step or images.shape[3] % step:
             found = tuple(images.shape)
             raise ValueError(f"images have shape {found}, expected (B, 3, H, W), H and W multiples of {step}")

@@ -35,6 +35,21 @@ class Word:
         return f"{self.tokens[0]} {self.text}"
 
 
+def words_of(diffusion: Diffusion, caption: str) -> list[Word]:
+    """The words of a caption between the start and the end token, as far as the model reads it."""
+    tokenizer = diffusion.tokenizer
+    ids = tokenizer(caption, truncation=True).input_ids
+    pieces = tokenizer.convert_ids_to_tokens(ids)
+    words, own = [Word("<start>", (0,))], []
+    for place in range(1, len(ids) - 1):
+        own.append(place)
+        if pieces[place].endswith(_WORD_END) or place == len(ids) - 2:
+            text = tokenizer.decode([ids[place] for place in own]).strip()
+            words.append(Word(text, tuple(own)))
+            own = []
+    return [*words, Word("<end>", (len(ids) - 1,))]
+
+
 class AttentionProbe:
     """The maps of the words of any caption on one picture, by layer, head and noise level.
 
@@ -55,20 +70,8 @@ class AttentionProbe:
         self._kept: OrderedDict[tuple[str, int], dict[str, torch.Tensor]] = OrderedDict()
 
     def words(self, caption: str) -> list[Word]:
-        """The words of a caption between the start and the end token; what is beyond the model's length is
-        cut.
-        """
-        tokenizer = self.diffusion.tokenizer
-        ids = tokenizer(caption, truncation=True).input_ids
-        pieces = tokenizer.convert_ids_to_tokens(ids)
-        words, own = [Word("<start>", (0,))], []
-        for place in range(1, len(ids) - 1):
-            own.append(place)
-            if pieces[place].endswith(_WORD_END) or place == len(ids) - 2:
-                text = tokenizer.decode([ids[place] for place in own]).strip()
-                words.append(Word(text, tuple(own)))
-                own = []
-        return [*words, Word("<end>", (len(ids) - 1,))]
+        """The words of a caption, as `words_of` has them."""
+        return words_of(self.diffusion, caption)
 
     def heads(self, layer: str) -> int:
         """How many heads a layer has."""

@@ -1,0 +1,166 @@
+"""`attend`: where a model looks on a picture, for words or for learned tokens."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from matplotlib.figure import Figure
+
+from kp_helpers import attention, randomness
+from kp_helpers.diffusion import Diffusion
+from kp_helpers.embeddings import Appended
+from kp_helpers.notebook import display
+from kp_helpers.notebook.kit.pictures import sample_of
+from kp_helpers.widgets.probe import words_of
+
+BESIDE = "a person with hair dressed in a shirt, trousers and shoes on grass in front of a wall under the sky"
+"""What the words that are asked for compete with."""
+FUNCTION_WORDS = {
+    *("a", "an", "the", "and", "or", "with", "in", "on", "of", "at", "to", "by", "from", "under", "beside"),
+    *("front", "next", "dressed", ",", "."),
+}
+"""Words that name nothing: neither their maps nor they as rivals count."""
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Heat maps on one picture.
+
+    maps: (T, h, w), a share of the softmax over the tokens, in [0,1]; those of a keypoint that is read over
+    pixels sum to 1 instead. names: of each map. image: (3, H, W) in [0,1], as the model saw it. timestep,
+    layers: the noise level and the layers that were read.
+    """
+
+    maps: torch.Tensor
+    names: tuple[str, ...]
+    image: torch.Tensor
+    timestep: int
+    layers: tuple[str, ...]
+
+    def __getitem__(self, name: str) -> torch.Tensor:
+        return self.maps[self.names.index(name)]
+
+    def show(self) -> Figure:
+        """The picture, and each map over it."""
+        size = tuple(self.image.shape[1:])
+        fine = F.interpolate(self.maps[None].detach().float().cpu(), size=size, mode="bilinear")[0]
+        return display.heat_maps(self.image.cpu(), dict(zip(self.names, fine, strict=True)))
+
+
+def attend(
+    model: Diffusion,
+    picture,
+    words: Sequence | torch.Tensor,
+    *,
+    beside: str = BESIDE,
+    timestep: int | None = None,
+    layers: Sequence[str] | None = None,
+    seed: int = 0,
+) -> Attention:
+    """Where the model looks on a picture.
+
+    picture: of any kind and shape that `pictures` takes; it is scaled, not cut, to about as many pixels as
+    the model was trained on. words: phrases such as "a red ball", and keypoints that `teach` returned; or a
+    context (N, D), in which the maps are differentiable. beside: a caption of what else may be seen, whose
+    words compete with those that are asked for; one that describes the picture is best. timestep: the noise
+    level, the model's own unless given. layers: of the U-Net; the mean of the read-out layers and their
+    heads unless given, which on the figures world points best of all (`python -m kp_helpers.figures
+    evaluate`, "pointing levels"). Memory: one pass of the U-Net without gradients of its weights, and T
+    maps of twice the latent's sides.
+
+    >>> attend(load("figures"), "street.jpg", ["shoes", "a red ball"]).show()
+    """
+    image = fitted(model, sample_of(picture).image())
+    size = tuple(2 * side // model.pixels_per_latent for side in image.shape[1:])
+    timestep = model.default_timestep if timestep is None else timestep
+    layers = tuple(layers or attention.readout_layers(model.unet))
+    noise = randomness.generator(seed, "noise", 0)
+    noised = model.add_noise(model.encode_image(image[None]), timestep, noise)
+    about = {"image": image, "timestep": timestep, "layers": layers}
+    if isinstance(words, torch.Tensor):
+        maps = attention.attention_maps(model.unet, noised, timestep, words, layers=layers, size=size)[0]
+        return Attention(maps, tuple(f"token {n}" for n in range(len(maps))), **about)
+    if isinstance(words, str):
+        words = [words]
+    phrases = [one for one in words if isinstance(one, str)]
+    given = (timestep, layers, size)
+    found = iter(of_phrases(model, noised, phrases, beside, *given) if phrases else ())
+    maps, names = [], []
+    for one in words:
+        text = isinstance(one, str)
+        maps.append(next(found) if text else of_keypoint(model, noised, one.appended, *given))
+        names.append(one if text else one.joint)
+    if not maps:
+        raise ValueError("words is empty, expected phrases, keypoints or a context (N, D)")
+    return Attention(torch.stack(maps), tuple(names), **about)
+
+
+def fitted(model: Diffusion, image: torch.Tensor) -> torch.Tensor:
+    """The image (3, H, W) scaled to about `image_size` squared pixels, its sides what the U-Net can halve."""
+    step = model.pixels_per_latent * 2 ** (len(model.unet.config.down_block_types) - 1)
+    height, width = image.shape[1:]
+    scale = model.image_size / (height * width) ** 0.5
+    size = [max(step, round(side * scale / step) * step) for side in (height, width)]
+    shrunk = F.interpolate(image[None], size=size, mode="bilinear", antialias=True, align_corners=False)
+    return shrunk[0].clamp(0, 1)
+
+
+@torch.no_grad()
+def of_keypoint(
+    model: Diffusion,
+    noised: torch.Tensor,
+    appended: Appended,
+    timestep: int,
+    layers: Sequence[str],
+    size: tuple[int, int],
+) -> torch.Tensor:
+    """The map (h, w) of a keypoint on noised latents (1, C, h', w')."""
+    asked = attention.queries(model.unet, noised, timestep, appended.conditioning, layers=layers)
+    if appended.readout == "spatial":
+        return attention.spatial_maps(model.unet, asked, appended.tokens, size=size)[0, 0]
+    first = len(appended.base)
+    own = slice(first, first + len(appended.tokens))
+    maps = attention.maps_from_queries(model.unet, asked, appended.context, size=size, tokens=own)[0]
+    if appended.readout == "best":
+        return maps[appended.best]
+    return maps.sum(dim=0) if appended.readout == "sum" else maps.mean(dim=0)
+
+
+@torch.no_grad()
+def of_phrases(
+    model: Diffusion,
+    noised: torch.Tensor,
+    phrases: Sequence[str],
+    beside: str,
+    timestep: int,
+    layers: Sequence[str],
+    size: tuple[int, int],
+) -> list[torch.Tensor]:
+    """The map (h, w) of each phrase: the mean of those of its words, a word's the sum of its tokens'.
+
+    All compete in one softmax, and with them the words of `beside` that no phrase has: a phrase alone would
+    be given the whole picture.
+    """
+    own = [_content(model, f"a person and {phrase}", after=3) for phrase in phrases]
+    asked_for = {text for words in own for text, _ in words}
+    others = [tokens for text, tokens in _content(model, beside) if text not in asked_for]
+    context = torch.cat([tokens for words in own for _, tokens in words] + others)
+    asked = attention.queries(model.unet, noised, timestep, model.encode_text([""])[0], layers=layers)
+    maps = iter(attention.maps_from_queries(model.unet, asked, context, size=size)[0])
+    found = []
+    for words in own:
+        of_words = [sum(next(maps) for _ in tokens) for _, tokens in words]
+        found.append(torch.stack(of_words).mean(dim=0))
+    return found
+
+
+def _content(model: Diffusion, caption: str, after: int = 0) -> list[tuple[str, torch.Tensor]]:
+    """The words of a caption that name something, each with its tokens' embeddings (n, D); all of them where
+    none does. after: how many of its first words are left out.
+    """
+    words, context = words_of(model, caption)[1 + after : -1], model.encode_text([caption])[0]
+    named = [word for word in words if word.text not in FUNCTION_WORDS] or words
+    if not named:
+        raise ValueError(f"{caption!r} holds no word that the model reads, expected one to look for")
+    return [(word.text, context[list(word.tokens)]) for word in named]

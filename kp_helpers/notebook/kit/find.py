@@ -1,0 +1,102 @@
+"""`find`: keypoints on pictures, with scores, in pixels of each picture."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from tqdm.auto import tqdm
+
+from kp_helpers.config import TestTime
+from kp_helpers.data import write_coco
+from kp_helpers.evaluate.embedding_studies import certainty
+from kp_helpers.notebook import display
+from kp_helpers.notebook.kit.pictures import Pictures
+from kp_helpers.reading import read_appended, read_keypoints, read_maps
+from kp_helpers.store import replace_file
+
+if TYPE_CHECKING:
+    from kp_helpers.notebook.kit.learn import Discovered, Taught
+
+NEAR = 0.05
+"""Standard deviation of what counts as near a point, a fraction of the square's side."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """Keypoints on pictures.
+
+    table: picture, keypoint, x, y (pixels of the picture) and score: the share of the map's mass near the
+    point, in [0,1]; it ranks pictures, and is no probability.
+    """
+
+    shots: Pictures
+    table: pd.DataFrame
+
+    def points(self) -> list[dict[str, tuple[float, float]]]:
+        """Of each picture its keypoints, name -> (x, y) in pixels of it."""
+        found: list[dict] = [{} for _ in self.shots]
+        for row in self.table.itertuples():
+            found[row.number][row.keypoint] = (row.x, row.y)
+        return found
+
+    def show(self, count: int = 10) -> Figure:
+        """The first pictures with their keypoints."""
+        few, size = self.shots[:count], 256
+        framed = few.framed(size)
+        names = list(dict.fromkeys(self.table["keypoint"]))
+        pairs = list(zip(framed.squares, self.points(), strict=False))
+        places = {n: torch.stack([square.to_square(own[n]) for square, own in pairs]) for n in names}
+        if len(names) > len(display.COLOURS):
+            each = torch.stack(list(places.values()), dim=1)
+            return display.numbered(framed.images, each)
+        return display.keypoints(framed.images, places)
+
+    def to_csv(self, path: str | Path) -> Path:
+        """Write the table."""
+        shown = self.table.drop(columns="number")
+        return replace_file(Path(path), lambda partial: shown.to_csv(partial, index=False))
+
+    def to_coco(self, path: str | Path) -> Path:
+        """Write COCO's JSON, one annotation a picture, its score the mean; of pictures of a folder only."""
+        if self.shots.root is None:
+            raise ValueError("these pictures are of no folder, expected those of pictures(FOLDER) for COCO")
+        scores = self.table.groupby("number")["score"].mean().tolist()
+        return write_coco(path, self.shots.samples, self.points(), self.shots.root, scores)
+
+
+@torch.no_grad()
+def find(keypoint: "Taught | Discovered", shots: Pictures) -> Found:
+    """A keypoint that was taught, or those that were discovered, on pictures of any size.
+
+    >>> foot.find(shots).to_csv("feet.csv")
+    """
+    size, rows = keypoint.model.image_size, []
+    names, maps_of = _reader(keypoint)
+    for number in tqdm(range(len(shots)), desc="find", unit="picture"):
+        framed = shots[number : number + 1].framed(size)
+        maps, settings = maps_of(framed.images)
+        points = read_keypoints(maps, settings).cpu()
+        sure = certainty(maps.cpu(), points, NEAR).tolist()
+        for name, place, score in zip(names, points, sure, strict=True):
+            x, y = framed.squares[0].to_frame(place.double()).tolist()
+            about = {"number": number, "picture": shots[number].name, "keypoint": name}
+            rows.append({**about, "x": x, "y": y, "score": score})
+    return Found(shots, pd.DataFrame(rows))
+
+
+def _reader(keypoint: "Taught | Discovered"):
+    """Names of K keypoints, and the function images (1, 3, S, S) -> maps (K, S', S'), settings."""
+    model = keypoint.model
+    if hasattr(keypoint, "appended"):
+        settings = keypoint.settings.test
+        appended = keypoint.appended
+        if appended.rivals is None and not appended.midline:
+            settings = settings.replace(mirror=False)
+        return [keypoint.joint], lambda images: (read_appended(model, appended, images, settings), settings)
+    settings = TestTime(reading=keypoint.settings.reading)
+    names = [f"keypoint {number}" for number in range(len(keypoint.tokens))]
+    read = (model, keypoint.base)
+    return names, lambda images: (read_maps(*read, images, settings, keypoint.tokens)[0], settings)

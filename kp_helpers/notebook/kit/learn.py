@@ -1,0 +1,147 @@
+"""`discover` and `teach`: keypoints from pictures alone, and a keypoint of your choice from a few labels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from matplotlib.figure import Figure
+from tqdm.auto import tqdm
+
+from kp_helpers import config, embeddings, reading, stages
+from kp_helpers.config import BaseStage, Profile
+from kp_helpers.diffusion import Diffusion
+from kp_helpers.embeddings import Appended, EmbeddingError
+from kp_helpers.notebook.kit.find import Found, find
+from kp_helpers.notebook.kit.pictures import Pictures
+from kp_helpers.results import project_path
+
+SHIPPED_BASE = "results/02_stable_keypoints/reference-quick/embedding.safetensors"
+"""The base of the figures model that comes with the checkout, from notebook 02."""
+RANDOM_TOKENS = 100
+"""Of a base that nobody learned, where none is given and the shipped one is of another model."""
+
+
+@dataclass(frozen=True)
+class Taught:
+    """A keypoint that was taught. appended: its tokens; settings: they were learned with; base: where its
+    base tokens are from.
+    """
+
+    model: Diffusion
+    joint: str
+    appended: Appended
+    settings: Profile
+    base: str
+
+    def find(self, shots: Pictures) -> Found:
+        """The keypoint on pictures, as `find` has it."""
+        return find(self, shots)
+
+    def save(self, path: str | Path) -> Path:
+        """Write one safetensors file, which `find` and `python -m kp_helpers.predict` read."""
+        about = stages.metadata(self.model, self.settings.appended)
+        about |= {"joint": self.joint, "best": self.appended.best}
+        return embeddings.save(path, self.appended.tensors(), about)
+
+
+@dataclass(frozen=True)
+class Discovered:
+    """Unsupervised keypoints: base (N, D), the whole context, and the tokens of it that are keypoints."""
+
+    model: Diffusion
+    base: torch.Tensor
+    tokens: torch.Tensor
+    settings: BaseStage
+
+    def find(self, shots: Pictures) -> Found:
+        """The keypoints on pictures, as `find` has it."""
+        return find(self, shots)
+
+    def save(self, path: str | Path) -> Path:
+        """Write one safetensors file, which `teach` takes as `base`."""
+        tensors = {"base": self.base, "selected_tokens": self.tokens.cpu()}
+        return embeddings.save(path, tensors, stages.metadata(self.model, self.settings))
+
+    def show(self, shots: Pictures) -> Figure:
+        """The keypoints on the first pictures."""
+        return self.find(shots[:10]).show()
+
+
+def discover(
+    model: Diffusion,
+    shots: Pictures,
+    keypoints: int = 10,
+    *,
+    steps: int = 120,
+    tokens: int = 100,
+    seed: int = 0,
+) -> Discovered:
+    """Keypoints that move with what is seen, from pictures without labels (StableKeypoints).
+
+    Random tokens (N, D) are optimised until the maps of some are single blobs that follow the picture; the
+    `keypoints` chosen most often over the pictures are kept. The paper takes 500 tokens and steps; a step of
+    the figures model takes about a second on a CPU.
+
+    >>> discover(load("figures"), shots, 10).show(shots)
+    """
+    stage = config.profile("quick", seed=seed).base.replace(steps=steps, tokens=tokens)
+    images = shots.framed(model.image_size).images
+    learned = _run(stages.BaseTokens(model, images, stage), "discover")
+    chosen = reading.select_tokens(model, learned, images, stage, keypoints)
+    return Discovered(model, learned, chosen, stage)
+
+
+def teach(
+    model: Diffusion,
+    shots: Pictures,
+    joint: str,
+    points: Sequence | None = None,
+    *,
+    base: Discovered | str | Path | None = None,
+    preset: str = "best",
+    steps: int | None = None,
+    seed: int = 0,
+) -> Taught:
+    """A keypoint of your choice, from a few labelled pictures; no weight of the model changes.
+
+    shots: five or so, or more. joint: its name; points: (n, 2) as (x, y) in pixels of each picture, unless
+    they are labelled. base: what `discover` returned, or a file of notebook 02; else the one that is shipped
+    for the figures model, and random tokens for others. preset: "best", the kit's recipe, or "paper".
+
+    >>> foot = teach(load("figures"), shots[:5], "left foot", points)
+    >>> foot.find(shots).show()
+    """
+    settings = config.profile("quick", seed=seed, preset=preset)
+    if steps is not None:
+        settings = settings.replace(appended=settings.appended.replace(steps=steps))
+    framed = shots.labelled(joint, points).framed(model.image_size)
+    tokens, origin = base_of(model, base, seed)
+    where = framed.points(joint)
+    stage = stages.AppendedTokens(
+        model, tokens, framed.images, where, settings.appended, others=framed.others(joint)
+    )
+    return Taught(model, joint, _run(stage, f"teach {joint}"), settings, origin)
+
+
+def base_of(model: Diffusion, base: Discovered | str | Path | None, seed: int) -> tuple[torch.Tensor, str]:
+    """Base tokens (N, D) on the model's device, and where they are from."""
+    if isinstance(base, Discovered):
+        return base.base, "discovered"
+    known = {"fingerprint": model.fingerprint, "width": model.context_width}
+    if base is not None:
+        return embeddings.load(base, **known)[0]["base"].to(model.device), str(base)
+    try:
+        tensors = embeddings.load(project_path(SHIPPED_BASE), **known)[0]
+        return tensors["base"].to(model.device), SHIPPED_BASE
+    except EmbeddingError:  # of another model, or no checkout
+        tokens = embeddings.initialise(RANDOM_TOKENS, model.context_width, seed)
+        return tokens.to(model.device), f"{RANDOM_TOKENS} random tokens"
+
+
+def _run(stage, about: str):
+    """What a stage learns, with a progress bar."""
+    learning = stages.Run(stage)
+    for _ in tqdm(learning, total=stage.settings.steps, desc=about, unit="step"):
+        pass
+    return learning.result
