@@ -57,6 +57,22 @@ def hits(run: Run) -> Table:
     return Table(head, tuple(rows))
 
 
+def taught(run: Run) -> Table:
+    """The protocol's exact hits with its first number of labels: taught, and beside it what needs no learning."""
+    own = [row for row in run.metrics if row["measure"] == DISC and row["train_images"] == run.train_images]
+    ridge = f"ridge, {run.train_images} label{'s' * (run.train_images != 1)}"
+    found: dict[str, dict[str, dict]] = {}
+    for row in own:
+        found.setdefault(row["joint"], {})["taught" if row["method"].startswith("appended") else row["method"]] = row
+    rows = []
+    for joint, by in found.items():
+        beside = [by.get(name) for name in ("unsupervised keypoint", "mean position", ridge)]
+        numbers = ["" if row is None or row["value"] is None else f"{row['value']:.0f}" for row in beside]
+        rows.append((joint.replace("_", " "), within(by.get("taught")), *numbers))
+    head = (f"exact hits, %, {run.train_images} labels", "taught", "unsupervised", "mean position", "ridge fit")
+    return Table(head, tuple(rows))
+
+
 def metrics(run: Run) -> Table:
     """All rows of a run's `metrics.json`."""
     rows = tuple(_metric(row) for row in run.metrics)

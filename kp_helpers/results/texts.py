@@ -17,9 +17,9 @@ from kp_helpers.results.tables import (
     Table,
     amount,
     ground,
-    hits,
     metrics,
     numbers,
+    taught,
     times,
     verdicts,
 )
@@ -97,8 +97,8 @@ def _protocol(runs: list[Run]) -> str:
         return "No run yet."
     where = f"[`results/{best.folder}`](results/{best.folder}/README.md)"
     return (
-        f"**Measured on {ground(best)}**: {where}. In percent, with the 95 % interval over runs and "
-        f"sequences.\n\n{markdown(hits(best))}"
+        f"{markdown(taught(best))}\n\n**Measured on {ground(best)}** ({where}): in percent of the pictures, "
+        "within 1/48 of the frame's long side, with the 95 % interval over runs and sequences."
     )
 
 
