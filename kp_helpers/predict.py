@@ -47,20 +47,19 @@ def predict(
     reads the plain picture, more average that many random views of it. protocol: its framing is used.
     mirror, draws: as in `TestTime`; a ValueError where nothing was learned for the other side.
     """
-    names, points_of = _reader(diffusion, embedding, {"views": views, "mirror": mirror, "draws": draws})
+    names, maps_of, settings = opened(diffusion, embedding, views=views, mirror=mirror, draws=draws)
     found = []
     for sample in tqdm(samples, desc="pictures", unit="picture"):
         framed = evaluate.framed([sample], diffusion.image_size, protocol)
-        (square,), (points,) = framed.squares, points_of(framed.images)
+        (square,), points = framed.squares, read_keypoints(maps_of(framed.images), settings)
         places = (tuple(square.to_frame(point).tolist()) for point in points.cpu().double())
         found.append(dict(zip(names, places, strict=True)))
     return found
 
 
-def _reader(diffusion: Diffusion, path: Path, looks: dict) -> tuple[list[str], Callable]:
-    """Names of the keypoints of a saved embedding, and the function images (1, 3, S, S) -> (1, K, 2).
-
-    looks: settings of `TestTime`.
+def opened(diffusion: Diffusion, path: Path, **looks) -> tuple[list[str], Callable, TestTime]:
+    """Names of the K keypoints of a saved embedding, the function images (1, 3, S, S) -> maps (K, S', S'),
+    and how points are read off them. looks: settings of `TestTime`.
     """
     width, fingerprint = diffusion.context_width, diffusion.fingerprint
     tensors, about = embeddings.load(path, fingerprint=fingerprint, width=width)
@@ -72,18 +71,15 @@ def _reader(diffusion: Diffusion, path: Path, looks: dict) -> tuple[list[str], C
         how = {"readout": learned["readout"], "mode": learned["mode"], "best": about.get("best")}
         how |= {"rivals": tensors.get("rivals"), "midline": metrics.mirrored(about["joint"]) is None}
         appended = Appended(tensors["base"], tensors["appended"], **how)
-        return [about["joint"]], lambda images: read_keypoints(
-            read_appended(diffusion, appended, images, settings)[:, None], settings
-        )
+        whose = [about["joint"]]
+        return whose, lambda images: read_appended(diffusion, appended, images, settings), settings
     if "selected_tokens" not in tensors:
         raise embeddings.EmbeddingError(
             f"{path}: holds {', '.join(sorted(tensors))}, expected appended or selected_tokens beside base"
         )
     tokens, base = tensors["selected_tokens"], tensors["base"].to(diffusion.device)
     names = [f"keypoint_{number}" for number in range(len(tokens))]
-    return names, lambda images: read_keypoints(
-        read_maps(diffusion, base, images, settings, tokens), settings
-    )
+    return names, lambda images: read_maps(diffusion, base, images, settings, tokens)[0], settings
 
 
 def _run(options) -> None:

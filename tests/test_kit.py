@@ -136,6 +136,10 @@ def test_five_labels_find_the_foot_in_other_pictures(figures, scenes, feet, tmp_
     kept = foot.save(tmp_path / "foot.safetensors")
     tensors, about = embeddings.load(kept, fingerprint=figures.fingerprint)
     assert torch.equal(tensors["appended"], foot.appended.tokens) and about["joint"] == "left foot"
+    again = kit.find(kept, shots[5:], figures)
+    assert (again.table["keypoint"] == "left foot").all() and again.table["score"].between(0, 1).all()
+    with pytest.raises(ValueError, match="foot.safetensors: model is None, expected the model"):
+        kit.find(kept, shots)
 
 
 def test_what_is_discovered_is_a_base_to_teach_on(tiny_sd, tmp_path):

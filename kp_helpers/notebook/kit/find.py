@@ -11,9 +11,11 @@ from tqdm.auto import tqdm
 
 from kp_helpers.config import TestTime
 from kp_helpers.data import write_coco
+from kp_helpers.diffusion import Diffusion
 from kp_helpers.evaluate.embedding_studies import certainty
 from kp_helpers.notebook import display
 from kp_helpers.notebook.kit.pictures import Pictures
+from kp_helpers.predict import opened
 from kp_helpers.reading import read_appended, read_keypoints, read_maps
 from kp_helpers.store import replace_file
 
@@ -68,16 +70,26 @@ class Found:
 
 
 @torch.no_grad()
-def find(keypoint: "Taught | Discovered", shots: Pictures) -> Found:
+def find(
+    keypoint: "Taught | Discovered | str | Path", shots: Pictures, model: Diffusion | None = None
+) -> Found:
     """A keypoint that was taught, or those that were discovered, on pictures of any size.
 
+    keypoint: also the file that its `save` wrote; then model is the one that it was learned on.
+
     >>> foot.find(shots).to_csv("feet.csv")
+    >>> find("foot.safetensors", shots, load("figures")).show()
     """
-    size, rows = keypoint.model.image_size, []
-    names, maps_of = _reader(keypoint)
+    if isinstance(keypoint, str | Path):
+        if model is None:
+            raise ValueError(f"{keypoint}: model is None, expected the model that it was learned on")
+        names, maps_of, settings = opened(model, Path(keypoint))
+    else:
+        model, (names, maps_of, settings) = keypoint.model, _reader(keypoint)
+    rows = []
     for number in tqdm(range(len(shots)), desc="find", unit="picture"):
-        framed = shots[number : number + 1].framed(size)
-        maps, settings = maps_of(framed.images)
+        framed = shots[number : number + 1].framed(model.image_size)
+        maps = maps_of(framed.images)
         points = read_keypoints(maps, settings).cpu()
         sure = certainty(maps.cpu(), points, NEAR).tolist()
         for name, place, score in zip(names, points, sure, strict=True):
@@ -88,15 +100,17 @@ def find(keypoint: "Taught | Discovered", shots: Pictures) -> Found:
 
 
 def _reader(keypoint: "Taught | Discovered"):
-    """Names of K keypoints, and the function images (1, 3, S, S) -> maps (K, S', S'), settings."""
+    """As `predict.opened` has it of a file: names of K keypoints, what gives their maps, and how to read
+    them.
+    """
     model = keypoint.model
     if hasattr(keypoint, "appended"):
         settings = keypoint.settings.test
         appended = keypoint.appended
         if appended.rivals is None and not appended.midline:
             settings = settings.replace(mirror=False)
-        return [keypoint.joint], lambda images: (read_appended(model, appended, images, settings), settings)
+        return [keypoint.joint], lambda images: read_appended(model, appended, images, settings), settings
     settings = TestTime(reading=keypoint.settings.reading)
     names = [f"keypoint {number}" for number in range(len(keypoint.tokens))]
     read = (model, keypoint.base)
-    return names, lambda images: (read_maps(*read, images, settings, keypoint.tokens)[0], settings)
+    return names, lambda images: read_maps(*read, images, settings, keypoint.tokens)[0], settings
