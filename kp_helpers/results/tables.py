@@ -140,7 +140,8 @@ def verdicts(answers: list[Answer]) -> Table:
     for one in answers:
         row = headline(one)
         number = f"{short(row.text)}: {short(amount(row))}" if row else ""
-        where = f"{one.run.folder}/verdicts.csv, row {row.row} of {len(one.rows)}" if row else ""
+        more = f" and {len(one.rows) - 1} more" if len(one.rows) > 1 else ""
+        where = f"{one.run.folder}/verdicts.csv, row {row.row}{more}" if row else ""
         rows.append((one.claim.id, one.claim.title, one.verdict, number, where))
     return Table(("id", "claim", "verdict", "the part that decides, in percent points", "row"), tuple(rows))
 
