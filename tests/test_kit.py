@@ -110,6 +110,7 @@ def test_words_are_found_that_are_asked_for_alone(figures, scenes):
 
 def test_phrases_share_out_the_picture_and_are_shown(figures, scenes):
     found = kit.attend(figures, scenes[0].image, ["a red ball", "left arm"], timestep=100)
+    assert repr(found) == "<maps 64 x 64 of a red ball, left arm; noise level 100>"
     assert found.names == ("a red ball", "left arm") and found.maps.shape == (2, 64, 64)
     assert ((found.maps >= 0) & (found.maps <= 1)).all() and len(found.show().axes) >= 3
     alone = kit.attend(figures, scenes[0].image, "left arm", timestep=100)
@@ -123,6 +124,8 @@ def test_five_labels_find_the_foot_in_other_pictures(figures, scenes, feet, tmp_
     foot = kit.teach(figures, shots[:5], "left foot", feet[:5])
     assert foot.base.endswith("reference-quick/embedding.safetensors")
     found = foot.find(shots[5:])
+    assert repr(foot) == f"<left foot: 20 tokens beside the base of {foot.base}, model figures>"
+    assert repr(shots) == "<8 pictures, no labels>" and "left foot" in repr(found)
     off = np.hypot(*(found.table[["x", "y"]].to_numpy() - feet[5:]).T)
     assert np.median(off) < 0.1 * 128 and found.table["score"].between(0, 1).all()
     assert found.points()[1] == {"left foot": tuple(found.table.loc[1, ["x", "y"]])}
@@ -150,6 +153,7 @@ def test_what_is_discovered_is_a_base_to_teach_on(tiny_sd, tmp_path):
     shots = kit.pictures(tmp_path)
     free = kit.discover(tiny_sd, shots, 2, steps=2, tokens=30)
     assert free.base.shape == (30, tiny_sd.context_width) and len(free.tokens) == 2
+    assert repr(free) == f"<2 keypoints among 30 tokens, model {tiny_sd.name}>"
     found = free.find(shots)
     assert found.table["keypoint"].unique().tolist() == ["keypoint 0", "keypoint 1"]
     assert found.table["x"].between(0, 70).all() and found.to_coco(tmp_path / "c.json").is_file()

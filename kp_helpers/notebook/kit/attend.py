@@ -23,7 +23,7 @@ FUNCTION_WORDS = {
 """Words that name nothing: neither their maps nor they as rivals count."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Attention:
     """Heat maps on one picture.
 
@@ -37,6 +37,10 @@ class Attention:
     image: torch.Tensor
     timestep: int
     layers: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        size = " x ".join(map(str, self.maps.shape[1:]))
+        return f"<maps {size} of {', '.join(self.names)}; noise level {self.timestep}>"
 
     def __getitem__(self, name: str) -> torch.Tensor:
         return self.maps[self.names.index(name)]

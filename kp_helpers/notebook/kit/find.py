@@ -26,7 +26,7 @@ NEAR = 0.05
 """Standard deviation of what counts as near a point, a fraction of the square's side."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Found:
     """Keypoints on pictures.
 
@@ -36,6 +36,9 @@ class Found:
 
     shots: Pictures
     table: pd.DataFrame
+
+    def __repr__(self) -> str:
+        return self.table.drop(columns="number").round(2).to_string(index=False)
 
     def points(self) -> list[dict[str, tuple[float, float]]]:
         """Of each picture its keypoints, name -> (x, y) in pixels of it."""

@@ -22,7 +22,7 @@ RANDOM_TOKENS = 100
 """Of a base that nobody learned, where none is given and the shipped one is of another model."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Taught:
     """A keypoint that was taught. appended: its tokens; settings: they were learned with; base: where its
     base tokens are from.
@@ -33,6 +33,10 @@ class Taught:
     appended: Appended
     settings: Profile
     base: str
+
+    def __repr__(self) -> str:
+        count = len(self.appended.tokens)
+        return f"<{self.joint}: {count} tokens beside the base of {self.base}, model {self.model.name}>"
 
     def find(self, shots: Pictures) -> Found:
         """The keypoint on pictures, as `find` has it."""
@@ -45,7 +49,7 @@ class Taught:
         return embeddings.save(path, self.appended.tensors(), about)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Discovered:
     """Unsupervised keypoints: base (N, D), the whole context, and the tokens of it that are keypoints."""
 
@@ -53,6 +57,10 @@ class Discovered:
     base: torch.Tensor
     tokens: torch.Tensor
     settings: BaseStage
+
+    def __repr__(self) -> str:
+        found = f"{len(self.tokens)} keypoints among {len(self.base)} tokens"
+        return f"<{found}, model {self.model.name}>"
 
     def find(self, shots: Pictures) -> Found:
         """The keypoints on pictures, as `find` has it."""

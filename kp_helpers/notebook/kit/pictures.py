@@ -34,6 +34,11 @@ class Pictures(Sequence):
     def __len__(self) -> int:
         return len(self.samples)
 
+    def __repr__(self) -> str:
+        known = sorted({name for one in self.samples for name, seen in one.visible.items() if seen})
+        labels = f"labels of {', '.join(known)}" if known else "no labels"
+        return f"<{len(self)} pictures, {labels}>"
+
     def __getitem__(self, index):
         own = self.samples[index]
         return Pictures(own, self.root) if isinstance(index, slice) else own
