@@ -38,7 +38,7 @@ reproduce: $(STAMP)  ## the main job: world, notebooks, results/index.html
 	@status=0; $(SNAKEMAKE) --config profile=$(PROFILE) run='"$(RUN)"' $(MORE) || status=$$?; \
 		mkdir -p results && $(BIN)/python -m kp_helpers.results index results && exit $$status
 
-reference: $(STAMP)  ## the runs that decide the claims, in a world of their own: about 3 hours on 2 cores
+reference: $(STAMP)  ## the runs that decide the claims, in a world of their own: hours on 2 cores
 	$(SNAKEMAKE) --config profile=reference $(MORE)
 	$(BIN)/python -m kp_helpers.results readme
 

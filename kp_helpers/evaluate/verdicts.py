@@ -1,8 +1,8 @@
 """Verdicts on claims by one rule, fixed before the runs: a row for every pair and measure that a claim asks
 of.
 
-A claim is decided by exact hits and by the area under the PCK curve (`scores.PRIMARY`); all p inside a
-claim are corrected for how many they are (Holm).
+A claim is decided by exact hits and by the area under the PCK curve (`scores.PRIMARY`); the p of
+one call are corrected for their number (Holm), in `ordered` of each pair of joints.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -12,6 +12,7 @@ from kp_helpers.diffusion import Diffusion
 from kp_helpers.embeddings import Appended
 from kp_helpers.notebook import display
 from kp_helpers.notebook.kit.pictures import sample_of
+from kp_helpers.reading import combine
 from kp_helpers.widgets.probe import words_of
 
 BESIDE = "a person with hair dressed in a shirt, trousers and shoes on grass in front of a wall under the sky"
@@ -126,9 +127,7 @@ def of_keypoint(
     first = len(appended.base)
     own = slice(first, first + len(appended.tokens))
     maps = attention.maps_from_queries(model.unet, asked, appended.context, size=size, tokens=own)[0]
-    if appended.readout == "best":
-        return maps[appended.best]
-    return maps.sum(dim=0) if appended.readout == "sum" else maps.mean(dim=0)
+    return combine(maps[None], appended.readout, appended.best)[0]
 
 
 @torch.no_grad()
