@@ -172,6 +172,8 @@ def joint_map(
     diffusion: Diffusion, appended: Appended, asked: list[attention.Query], reading: Reading
 ) -> torch.Tensor:
     """The joint's map (B, S, S), S = map_size, from queries under `appended.conditioning`."""
+    if appended.readout == "linear":
+        return attention.linear_map(asked, appended.tokens, reading.map_size)[:, 0]
     if appended.readout == "spatial":
         return attention.spatial_maps(diffusion.unet, asked, appended.tokens, size=reading.map_size)[:, 0]
     first = len(appended.base)

@@ -18,7 +18,7 @@ from kp_helpers.data import DataError, KeypointSample, ThreeDPW, draw
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.embeddings import Appended
 from kp_helpers.geometry import Square, frame_square
-from kp_helpers.stages import AppendedTokens, ReadoutCache, Run
+from kp_helpers.stages import AppendedTokens, ReadoutCache, Run, linear_fit
 
 UNSEEN = (float("nan"), float("nan"))
 
@@ -191,8 +191,12 @@ def learn(
 ) -> Appended:
     """The appended embedding of one run; its random numbers follow from the seed and the run.
 
-    cache: as for `stages.AppendedTokens`. checkpoint: the folder `root` of `stages.Run`.
+    cache: as for `stages.AppendedTokens`. checkpoint: the folder `root` of `stages.Run`. A read-out "linear"
+    is fitted and needs neither.
     """
+    if settings.readout == "linear":
+        fitted = of_run(settings, run)
+        return linear_fit(diffusion, base, train.images, train.points(joint), fitted)
     stage = AppendedTokens(
         diffusion,
         base,
