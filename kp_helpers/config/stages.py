@@ -51,6 +51,10 @@ class BaseStage(Settings):
 class AppendedStage(Settings):
     """The supervised stage of [S]: further tokens whose map lands on a named joint."""
 
+    base: Literal["learned", "caption"] = Field(
+        "learned",
+        description="the base: tokens of the base stage, or of an empty caption, which the U-Net knows",
+    )
     ratio: Positive = Field(
         0.2, description="r: round(r N) tokens are appended to the base's N, at least one"
     )

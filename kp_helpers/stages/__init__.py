@@ -6,6 +6,7 @@ Adam on them. No weight of the diffusion model changes.
 
 from kp_helpers.stages.appended import AppendedTokens
 from kp_helpers.stages.base import BaseTokens
+from kp_helpers.stages.learn import learn
 from kp_helpers.stages.linear import linear_fit
 from kp_helpers.stages.readout_cache import ReadoutCache
 from kp_helpers.stages.records import StepRecord
@@ -20,6 +21,7 @@ __all__ = [
     "Run",
     "StepRecord",
     "clear",
+    "learn",
     "linear_fit",
     "metadata",
 ]

@@ -17,6 +17,7 @@ from kp_helpers.embeddings import Appended
 from kp_helpers.heatmaps import TARGETS
 from kp_helpers.stages.closed_form import in_float64
 from kp_helpers.stages.examples import checked_points, mirrored
+from kp_helpers.stages.starts import base_tokens
 
 STRENGTH = 0.25
 """Of the penalty, in pixels of one picture: a twentieth of the mean diagonal with 5 pictures, a thousandth
@@ -99,11 +100,12 @@ def linear_fit(
 ) -> Appended:
     """The keypoint of labelled pictures whose `tokens` are the weights and bias (1, C + 1) of a ridge fit.
 
-    base: (N, D), what conditions the U-Net. images: (n, 3, H, W) in [0,1]; points: (n, 2) as (x, y) in [0,1].
+    base: (N, D), what conditions the U-Net unless settings.base is "caption". images: (n, 3, H, W) in [0,1];
+    points: (n, 2) as (x, y) in [0,1].
     `rivals` are the fit of the mirrored pictures, in which the joint looks like the other side's; reading a
     mirrored picture with them finds the joint a second time (`TestTime.mirror`).
     """
-    points = checked_points("points", points, len(images))
+    points, base = checked_points("points", points, len(images)), base_tokens(diffusion, base, settings)
     sides = []
     for shown, labels in ((images, points), (images.flip(-1), mirrored(points))):
         found = fit(_moments(diffusion, base, shown, labels, settings), _alpha(settings))
