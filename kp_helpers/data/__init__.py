@@ -5,7 +5,7 @@ from kp_helpers.data.cut_out import cut_out
 from kp_helpers.data.draw import draw, split
 from kp_helpers.data.errors import DataError
 from kp_helpers.data.folder import ImageFolder
-from kp_helpers.data.label_table import write_table
+from kp_helpers.data.labels import write_table
 from kp_helpers.data.sample import KeypointSample, Samples
 from kp_helpers.data.threedpw import ThreeDPW
 

@@ -13,9 +13,8 @@ import numpy as np
 
 from kp_helpers.data.errors import DataError, known
 from kp_helpers.data.images import check_images, refuse_all
-from kp_helpers.data.projection_check import check_projection
 from kp_helpers.data.sample import UNKNOWN, KeypointSample, Samples, why_hidden
-from kp_helpers.data.sequence_file import Body, Recording, Track, read_sequence
+from kp_helpers.data.sequence_file import Recording, Track, read_sequence
 
 JOINTS = (
     *("pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2", "left_ankle"),
@@ -67,9 +66,7 @@ class ThreeDPW(Samples):
     the whole person is behind the camera. Raises DataError before anything is measured, with every problem of
     the images at once; skip_damaged and skip_missing leave frames out whose image is damaged or missing, and
     count them. Pictures must be as large as the camera's numbers say; scaled: whether all points are scaled
-    to smaller or larger ones instead. check: whether each file's projection is held against its detections;
-    `fit` has the result by (sequence, person), see `projection_check`. `bodies` has gender and shape by the
-    same keys.
+    to smaller or larger ones instead.
     """
 
     def __init__(
@@ -83,7 +80,6 @@ class ThreeDPW(Samples):
         skip_damaged: bool = False,
         skip_missing: bool = False,
         scaled: bool = False,
-        check: bool = True,
     ):
         super().__init__()
         self.root, self.split, self.joints = Path(root), known(split, SPLITS, "split"), tuple(joints)
@@ -96,25 +92,14 @@ class ThreeDPW(Samples):
         if not files:
             raise DataError(f"{self.root}: no .pkl in sequenceFiles/{split}")
         self.left_out = dict.fromkeys(("camera unknown", "no detection", BEHIND, DAMAGED, MISSING), 0)
-        self.fit: dict[tuple[str, int], float | None] = {}
-        self.bodies: dict[tuple[str, int], Body] = {}
-        self._labelled = self._read(files, {"damaged": skip_damaged, "missing": skip_missing}, scaled, check)
+        self._labelled = self._read(files, {"damaged": skip_damaged, "missing": skip_missing}, scaled)
         self._places = [(person, int(frame)) for person in self._labelled for frame in person.frames]
 
     def __len__(self) -> int:
         return len(self._places)
 
-    def _read(
-        self, files: list[Path], skipped: dict[str, bool], scaled: bool, check: bool
-    ) -> list[_Labelled]:
-        recordings = {}
-        for path in files:
-            recordings[path.stem] = recording = read_sequence(path)
-            for person, track in enumerate(recording.tracks):
-                self.bodies[path.stem, person] = track.body
-            if check:
-                fits = check_projection(path, recording)
-                self.fit |= {(path.stem, person): fit for person, fit in enumerate(fits)}
+    def _read(self, files: list[Path], skipped: dict[str, bool], scaled: bool) -> list[_Labelled]:
+        recordings = {path.stem: read_sequence(path) for path in files}
         sizes, lost = _check_images(self._images, recordings, skipped)
         return [
             self._label(name, person, track, sizes[name], lost[name])
