@@ -2,7 +2,7 @@
 
 from kp_helpers.data.coco import write_coco
 from kp_helpers.data.cut_out import cut_out
-from kp_helpers.data.draw import draw, split
+from kp_helpers.data.draw import draw
 from kp_helpers.data.errors import DataError
 from kp_helpers.data.folder import ImageFolder
 from kp_helpers.data.labels import write_table
@@ -17,7 +17,6 @@ __all__ = [
     "ThreeDPW",
     "cut_out",
     "draw",
-    "split",
     "write_coco",
     "write_table",
 ]

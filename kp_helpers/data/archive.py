@@ -8,7 +8,6 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from kp_helpers.data.errors import DataError
@@ -19,7 +18,6 @@ ALWAYS_ALLOWED = 2**24
 """Bytes that even the smallest archive may hold."""
 _CHUNK = 2**20
 _DECOMPRESS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
-_LITTER = {"__MACOSX", ".DS_Store"}
 _DAMAGE = (zipfile.BadZipFile, tarfile.TarError, EOFError, RuntimeError, zlib.error, lzma.LZMAError)
 
 
@@ -27,9 +25,8 @@ def unpack(archive: str | Path, target: str | Path) -> list[str]:
     """Unpack a .zip or .tar (also .gz, .bz2, .xz) into the folder `target`; returns the files' names.
 
     Refused with a DataError, and without a trace in or beside `target`: a name with `..`, an absolute path, a
-    link or device, two entries of one name, more bytes than LARGEST_RATIO times the archive's, a damaged or
-    encrypted archive, and anything at the top of the archive that `target` already has. What macOS leaves in
-    archives is not unpacked.
+    link or device, more bytes than LARGEST_RATIO times the archive's, a damaged or encrypted archive, and
+    anything at the top of the archive that `target` already has.
     """
     archive, target = Path(archive), Path(target)
     if not archive.is_file():
@@ -58,8 +55,10 @@ def _extract(archive: Path, folder: Path) -> None:
     if start.startswith(b"PK"):
         with zipfile.ZipFile(archive) as opened:  # which writes no more bytes than the sizes say
             _check_size(archive, sum(entry.file_size for entry in opened.infolist()))
-            entries = [(entry, entry.filename, _is_plain(entry)) for entry in opened.infolist()]
-            opened.extractall(folder, _checked(archive, entries))
+            for entry in opened.infolist():
+                kind = stat.S_IFMT(entry.external_attr >> 16)
+                _check_entry(archive, entry.filename, kind in (0, stat.S_IFREG, stat.S_IFDIR))
+            opened.extractall(folder)
         return
     decompress = next((use for mark, use in _DECOMPRESS.items() if start.startswith(mark)), open)
     with decompress(archive, "rb") as raw:
@@ -69,34 +68,19 @@ def _extract(archive: Path, folder: Path) -> None:
             _check_size(archive, size)
         raw.seek(0)
         with tarfile.open(fileobj=raw, mode="r:") as opened:
-            entries = [(entry, entry.name, _is_plain(entry)) for entry in opened.getmembers()]
-            opened.extractall(folder, _checked(archive, entries), filter="data")
+            for entry in opened:
+                plain = entry.isdir() or (entry.isreg() and not entry.issparse())
+                _check_entry(archive, entry.name, plain)
+            opened.extractall(folder, filter="data")
 
 
-def _is_plain(entry: zipfile.ZipInfo | tarfile.TarInfo) -> bool:
-    """Whether it is a file or a folder, no link and no device."""
-    if isinstance(entry, tarfile.TarInfo):
-        return entry.isdir() or (entry.isreg() and not entry.issparse())
-    return stat.S_IFMT(entry.external_attr >> 16) in (0, stat.S_IFREG, stat.S_IFDIR)
-
-
-def _checked(archive: Path, entries: Sequence[tuple]) -> list:
-    """The entries to unpack of (entry, name, whether it is plain); backslashes and drives separate names too.
-
-    zipfile and tarfile would move an entry that leads out, or keep a link; here the archive is refused.
-    """
-    wanted = {}
-    for entry, name, plain in entries:
-        path = PurePosixPath(name.replace("\\", "/"))
-        if not plain:
-            raise DataError(f"{archive}: {name[:120]!r} is a link or a device, expected files and folders")
-        if path.is_absolute() or ".." in path.parts or ":" in name or "\0" in name:
-            raise DataError(f"{archive}: {name[:120]!r} leads out of the folder, expected a path inside it")
-        if name in wanted:
-            raise DataError(f"{archive}: {name[:120]!r} is there twice, expected each name once")
-        if not path.name.startswith("._") and not _LITTER & set(path.parts):
-            wanted[name] = entry
-    return list(wanted.values())
+def _check_entry(archive: Path, name: str, plain: bool) -> None:
+    """Refuse what zipfile and tarfile would move into the folder; backslashes separate names, too."""
+    path = PurePosixPath(name.replace("\\", "/"))
+    if not plain:
+        raise DataError(f"{archive}: {name[:120]!r} is a link or a device, expected files and folders")
+    if path.is_absolute() or ".." in path.parts or ":" in name or "\0" in name:
+        raise DataError(f"{archive}: {name[:120]!r} leads out of the folder, expected a path inside it")
 
 
 def _check_size(archive: Path, size: int) -> None:

@@ -29,4 +29,5 @@ def sentence(where: str, error: ValidationError) -> str:
     field = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in first["loc"]).lstrip(".")
     if first["type"] == "missing":
         return f"{where}: has no {field}, expected it"
-    return f"{where}: {field or 'it'} is {repr(first['input'])[:80]}: {first['msg']}"
+    expected = first["msg"].partition(" or instance of")[0]
+    return f"{where}: {field or 'it'} is {repr(first['input'])[:80]}: {expected}"
