@@ -46,35 +46,17 @@ def spoilt(key, value):
 TEXT = np.array([["a"] * 3] * 3)
 WRONG = {
     "no cameras": (spoilt("cam_poses", None), "cam_poses is a NoneType, expected an array of numbers"),
-    "row_19 no detections": (spoilt("poses2d", None), "poses2d is a NoneType, expected a list"),
-    "row_19 two rows": (
-        spoilt("poses2d", lambda old: [old[0][:, :2]]),
-        "poses2d.0. has shape .3, 2, 18., expected .3, 3, 18.",
-    ),
+    "camera rows": (spoilt("cam_poses", lambda old: old[:, :3]), "shape .3, 3, 4., expected .N, 4, 4."),
+    "focal lengths": (spoilt("cam_intrinsics", lambda old: old * 0), "no positive focal lengths"),
+    "intrinsics": (spoilt("cam_intrinsics", TEXT), "cam_intrinsics is a ndarray, expected an array of numb"),
+    "name": (spoilt("sequence", "../../x"), "its sequence is '../../x', expected 'walk_00'"),
+    "row_19 none": (spoilt("poses2d", None), "poses2d is a NoneType, expected a list"),
+    "row_19 rows": (spoilt("poses2d", lambda old: [old[0][:, :2]]), "shape .3, 2, 18., expected .3, 3, 18."),
     "row_19 text": (spoilt("poses2d", [TEXT]), "poses2d.0. is a ndarray, expected an array of numbers"),
     "row_23 betas": (spoilt("betas", []), "lists of unequal length, .*'betas': 0"),
-    "row_23 cameras": (
-        spoilt("campose_valid", lambda old: old * 2),
-        "lists of unequal length, .*'campose_valid': 2",
-    ),
+    "row_23 cameras": (spoilt("campose_valid", lambda old: old * 2), "unequal length, .*'campose_valid': 2"),
     "row_24": (spoilt("campose_valid", [np.zeros(3)]), "campose_valid is false in every frame"),
-    "row_25 poses": (
-        spoilt("jointPositions", lambda old: [old[0][:2]]),
-        "jointPositions.0. has shape .2, 72., expected .3, 72.",
-    ),
-    "camera rows": (
-        spoilt("cam_poses", lambda old: old[:, :3]),
-        "cam_poses has shape .3, 3, 4., expected .N, 4, 4.",
-    ),
-    "focal lengths": (spoilt("cam_intrinsics", lambda old: old * 0), "no positive focal lengths"),
-    "intrinsics": (
-        spoilt("cam_intrinsics", TEXT),
-        "cam_intrinsics is a ndarray, expected an array of numbers",
-    ),
-    "name": (
-        spoilt("sequence", "../../elsewhere"),
-        "its sequence is '../../elsewhere', expected 'walk_00'",
-    ),
+    "row_25": (spoilt("jointPositions", lambda old: [old[0][:2]]), "shape .2, 72., expected .3, 72."),
 }
 
 
