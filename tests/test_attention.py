@@ -1,3 +1,5 @@
+from contextlib import nullcontext
+
 import pytest
 import torch
 from diffusers.models.attention_processor import AttnProcessor, AttnProcessor2_0
@@ -65,30 +67,22 @@ def test_rivals_compete_as_tokens_do(inputs):
     assert torch.allclose(alone, together, atol=1e-6)
 
 
-def test_processors_come_out_again_also_after_an_exception(inputs):
+@pytest.mark.parametrize("end", [None, RuntimeError, KeyboardInterrupt])
+def test_processors_come_out_again_however_the_pass_ends(inputs, end):
     unet, latents, context = inputs
+
+    def raising(*_):
+        if end is not None:
+            raise end
+
     unet.set_attn_processor(AttnProcessor())
     before = dict(unet.attn_processors)
-    attention.attention_maps(unet, latents, TIMESTEP, context, size=8)
-    assert unet.attn_processors == before
-    with pytest.raises(RuntimeError):
-        attention.attention_maps(unet, latents[:, :3], TIMESTEP, context, size=8)
-    assert unet.attn_processors == before
-    unet.set_attn_processor(AttnProcessor2_0())
-
-
-def test_processors_come_out_again_after_an_interrupt(inputs):
-    unet, latents, context = inputs
-    before = dict(unet.attn_processors)
-
-    def interrupted(*_):
-        raise KeyboardInterrupt
-
-    hook = unet.mid_block.register_forward_pre_hook(interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    hook = unet.mid_block.register_forward_pre_hook(raising)
+    with pytest.raises(end) if end else nullcontext():
         attention.attention_maps(unet, latents, TIMESTEP, context, size=8)
     hook.remove()
     assert unet.attn_processors == before
+    unet.set_attn_processor(AttnProcessor2_0())
 
 
 def test_an_unknown_layer_is_named_with_the_nearest(inputs):
@@ -99,14 +93,10 @@ def test_an_unknown_layer_is_named_with_the_nearest(inputs):
         attention.attention_maps(unet, latents, TIMESTEP, context, layers=[])
 
 
-def test_a_context_of_another_width_is_named(inputs):
+def test_a_context_that_does_not_fit_is_named(inputs):
     unet, latents, context = inputs
     with pytest.raises(ValueError, match=r"\(7, 31\), expected \(N, 32\) or \(2, N, 32\)"):
         attention.attention_maps(unet, latents, TIMESTEP, context[:, :31])
-
-
-def test_a_context_that_is_not_finite_is_named(inputs):
-    unet, latents, context = inputs
     context[3, 1] = float("nan")
     with pytest.raises(ValueError, match="context holds NaN or infinite"):
         attention.attention_maps(unet, latents, TIMESTEP, context)
