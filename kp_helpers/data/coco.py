@@ -76,18 +76,9 @@ def read_coco(path: str | Path) -> tuple[tuple[str, ...], list[Labels], dict[str
         if not names or "keypoints" not in annotation:
             left_out[NO_KEYPOINTS] += 1
             continue
-        file = image_name(f"{path}: file_name", image.file_name)
-        person = _validated(_Person, where, annotation)
-        own = Labels(
-            file,
-            people[file],
-            points=_points(where, person.keypoints, names),
-            box=_box(f"{where}: bbox", person.bbox),
-            size=image.size,
-            upright=image.upright is True,
-        )
-        people[file] += 1
-        left_out[NOWHERE] += sum(v > 0 and x == y == 0 for x, y, v in _triples(person.keypoints))
+        own = _labels(where, image, annotation, names, people)
+        people[own.image] += 1
+        left_out[NOWHERE] += sum(v > 0 and x == y == 0 for x, y, v in _triples(annotation["keypoints"]))
         if any(math.isfinite(x) for x, _ in own.points.values()):
             labels.append(own)
         else:
@@ -175,6 +166,20 @@ def _looked_up(where: str, annotation: dict, key: str, table: dict):
     if type(number) is not int or number not in table:
         raise DataError(f"{where}: {key} is {str(number)[:40]!r}, expected the id of an entry of the file")
     return table[number]
+
+
+def _labels(where: str, image: _Image, annotation: dict, names: list[str], people: Counter) -> Labels:
+    """A person's labels; people: how many of each image are known already."""
+    file = image_name(f"{where}: file_name", image.file_name)
+    person = _validated(_Person, where, annotation)
+    return Labels(
+        file,
+        people[file],
+        points=_points(where, person.keypoints, names),
+        box=_box(f"{where}: bbox", person.bbox),
+        size=image.size,
+        upright=image.upright is True,
+    )
 
 
 def _points(where: str, values: list[float], names: list[str]) -> dict[str, Point]:

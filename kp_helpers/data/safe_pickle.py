@@ -126,6 +126,7 @@ class _Unpickler(pickle._Unpickler):
 
 
 _EXCHANGED = {
+    "PROTO": lambda unpickler: unpickler.read(1),  # the instructions say what they need, not the number
     "APPEND": _Unpickler.append_one,
     "APPENDS": lambda unpickler: unpickler.append_to_list(unpickler.pop_mark()),
     "SETITEM": _Unpickler.set_one,
