@@ -49,7 +49,8 @@ def refused(tmp_path, path, message: str) -> None:
 
 @pytest.mark.parametrize("name", WRITERS)
 def test_a_good_archive_comes_out_whole(name, tmp_path, capsys):
-    path = WRITERS[name](tmp_path / name, GOOD)
+    files = {**GOOD, "__MACOSX/._walk": b"x", "imageFiles/._readme.txt": b"x", "imageFiles/.DS_Store": b"x"}
+    path = WRITERS[name](tmp_path / name, files)
     assert main(["unpack", str(path), str(tmp_path / "target")]) == 0
     assert "2 files" in capsys.readouterr().out
     found = [path for path in (tmp_path / "target").rglob("*") if path.is_file()]
@@ -58,8 +59,9 @@ def test_a_good_archive_comes_out_whole(name, tmp_path, capsys):
 
 
 def test_two_archives_unpack_into_one_folder_and_nothing_is_overwritten(tmp_path):
-    archive.unpack(zipped(tmp_path / "a.zip", GOOD), tmp_path / "target")
-    archive.unpack(zipped(tmp_path / "b.zip", {"sequenceFiles/a.pkl": b"x"}), tmp_path / "target")
+    litter = {"__MACOSX/._a": b"x"}
+    archive.unpack(zipped(tmp_path / "a.zip", GOOD | litter), tmp_path / "target")
+    archive.unpack(zipped(tmp_path / "b.zip", {"sequenceFiles/a.pkl": b"x"} | litter), tmp_path / "target")
     refused(tmp_path, tmp_path / "a.zip", "target already has imageFiles")
     assert (tmp_path / "target" / "imageFiles" / "walk" / "image_00000.jpg").read_bytes() == b"jpeg"
 

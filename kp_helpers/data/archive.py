@@ -17,7 +17,7 @@ LARGEST_RATIO = 100
 ALWAYS_ALLOWED = 2**24
 """Bytes that even the smallest archive may hold."""
 _CHUNK = 2**20
-_DECOMPRESS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
+_DECOMPRESS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open, b"]\0\0": lzma.open}
 _DAMAGE = (zipfile.BadZipFile, tarfile.TarError, EOFError, RuntimeError, zlib.error, lzma.LZMAError)
 
 
@@ -26,7 +26,8 @@ def unpack(archive: str | Path, target: str | Path) -> list[str]:
 
     Refused with a DataError, and without a trace in or beside `target`: a name with `..`, an absolute path, a
     link or device, more bytes than LARGEST_RATIO times the archive's, a damaged or encrypted archive, and
-    anything at the top of the archive that `target` already has.
+    anything at the top of the archive that `target` already has. What macOS leaves in archives is not
+    unpacked: a second archive would bring it once more.
     """
     archive, target = Path(archive), Path(target)
     if not archive.is_file():
@@ -58,7 +59,7 @@ def _extract(archive: Path, folder: Path) -> None:
             for entry in opened.infolist():
                 kind = stat.S_IFMT(entry.external_attr >> 16)
                 _check_entry(archive, entry.filename, kind in (0, stat.S_IFREG, stat.S_IFDIR))
-            opened.extractall(folder)
+            opened.extractall(folder, [name for name in opened.namelist() if not _is_litter(name)])
         return
     decompress = next((use for mark, use in _DECOMPRESS.items() if start.startswith(mark)), open)
     with decompress(archive, "rb") as raw:
@@ -71,7 +72,8 @@ def _extract(archive: Path, folder: Path) -> None:
             for entry in opened:
                 plain = entry.isdir() or (entry.isreg() and not entry.issparse())
                 _check_entry(archive, entry.name, plain)
-            opened.extractall(folder, filter="data")
+            entries = [entry for entry in opened if not _is_litter(entry.name)]
+            opened.extractall(folder, entries, filter="data")
 
 
 def _check_entry(archive: Path, name: str, plain: bool) -> None:
@@ -81,6 +83,11 @@ def _check_entry(archive: Path, name: str, plain: bool) -> None:
         raise DataError(f"{archive}: {name[:120]!r} is a link or a device, expected files and folders")
     if path.is_absolute() or ".." in path.parts or ":" in name or "\0" in name:
         raise DataError(f"{archive}: {name[:120]!r} leads out of the folder, expected a path inside it")
+
+
+def _is_litter(name: str) -> bool:
+    path = PurePosixPath(name.replace("\\", "/"))
+    return path.name.startswith("._") or bool({"__MACOSX", ".DS_Store"} & set(path.parts))
 
 
 def _check_size(archive: Path, size: int) -> None:

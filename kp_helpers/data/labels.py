@@ -64,10 +64,10 @@ def image_name(where: str, name) -> str:
 
 def extent(points: Sequence[Point]) -> Box | None:
     """The box of the points that are known, None where they span none."""
-    known = np.array([point for point in points if np.isfinite(point).all()]).reshape(-1, 2)
-    if len(known) < 2 or (np.ptp(known, axis=0) == 0).any():
+    finite = np.array([point for point in points if np.isfinite(point).all()]).reshape(-1, 2)
+    if len(finite) < 2 or (np.ptp(finite, axis=0) == 0).any():
         return None
-    return (*known.min(axis=0).tolist(), *known.max(axis=0).tolist())
+    return (*finite.min(axis=0).tolist(), *finite.max(axis=0).tolist())
 
 
 def checked_box(where: str, corners: Sequence[float]) -> Box | None:
