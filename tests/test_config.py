@@ -104,7 +104,7 @@ def test_the_papers_preset_changes_nothing_and_the_best_what_it_names():
         (best.appended.reading, paper.appended.reading),
         (best.test.reading, paper.test.reading),
     ):
-        assert read == of_paper.replace(finest_layers=3) and read.map_size == 64
+        assert read == of_paper and read.map_size == 64
     off = AppendedStage()
     assert (off.mirror, off.restarts, off.other_side_weight, off.init) == ("none", 1, 0, "random")
     with pytest.raises(ConfigError, match="preset is 'bset', expected one of paper, best"):
