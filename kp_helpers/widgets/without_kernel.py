@@ -1,4 +1,4 @@
-"""The still picture of a control, for readers without a kernel: exported pages, papermill's notebooks."""
+"""What a control shows where no kernel runs: a picture, in exported pages and papermill's notebooks."""
 
 import io
 from abc import ABC, abstractmethod
@@ -7,11 +7,8 @@ from ipywidgets import DOMWidget
 from matplotlib.figure import Figure
 
 
-class Still(ABC):
-    """Something with controls that shows, where no kernel runs, a picture of its last state instead.
-
-    controls: the widget that a page with a kernel shows.
-    """
+class Control(ABC):
+    """Something with `controls`, the widget of a page with a kernel, and a figure for all other pages."""
 
     controls: DOMWidget
 
@@ -25,14 +22,8 @@ class Still(ABC):
         return {**shown, "text/plain": type(self).__name__, "image/png": png(self.figure())}
 
 
-def png(figure: Figure, dpi: int = 100) -> bytes:
+def png(figure: Figure) -> bytes:
     """The figure as a PNG; equal figures are equal bytes."""
     picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=dpi, bbox_inches="tight", metadata={"Software": None})
+    figure.savefig(picture, format="png", metadata={"Software": None})
     return picture.getvalue()
-
-
-def lines(*each: str) -> str:
-    """Lines of HTML that stand close, and break where a name is long; the caller escapes what they hold."""
-    style = "line-height: 1.35; overflow-wrap: anywhere"
-    return f"<div style='{style}'>{'<br>'.join(each)}</div>" if each else ""
