@@ -127,9 +127,9 @@ def test_the_maps_follow_a_caption_and_a_slider(opened):
     page.wait(lambda: pictures() != before)
     assert int(page.readout("noise level")) < 300
     words = {own.text: own for own in seen(page, ".widget-select-multiple option")}
+    before = pictures()
     with_control = ActionChains(page.driver).key_down(Keys.CONTROL)
     with_control.click(words["2 dog"]).click(words["5 red"]).key_up(Keys.CONTROL).perform()
-    before = pictures()
     page.wait(lambda: pictures() != before)
     page.screenshot("explorer", OUTPUT)
     assert not page.errors()

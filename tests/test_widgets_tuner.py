@@ -41,7 +41,6 @@ def test_a_slider_shows_what_the_session_uses(tuner):
 
 def test_buttons_can_be_pressed_when_they_have_a_meaning(tuner):
     assert {name for name, button in tuner.buttons.items() if button.disabled} == {"Pause", "Last run"}
-    assert tuner.progress.value == tuner.progress.max == 6
     assert "run 1, finished: step 6 of 6" in tuner.status.value
 
 
@@ -74,7 +73,7 @@ def test_saving_names_the_file_or_says_why_not(tuner):
     tuner.buttons["Save embedding"].click()
     assert "no embedding to save yet" in tuner.status.value
     tuner.buttons["As papermill command"].click()
-    assert tuner.command.value.startswith("papermill notebooks/03") and not tuner.command.layout.display
+    assert "<i>papermill notebooks/03" in tuner.status.value
 
 
 def test_names_are_text(tuner, monkeypatch):
@@ -143,8 +142,8 @@ def test_a_double_click_on_run_starts_one_run_and_the_page_stays_alive(page):
     for _ in range(2):
         send(page, "buttons['Run']", {"method": "custom", "content": {"event": "click"}})
     assert ask(page, "print(tuner.session.current.number, tuner.session.running)") == "1 True"
-    show = "hold.set(); tuner.session.wait(); print(tuner.session.current.step, tuner.progress.value)"
-    assert ask(page, show) == "6 6"
+    show = "hold.set(); tuner.session.wait(); print(tuner.session.current.step, tuner.status.value)"
+    assert ask(page, show).startswith("6 run 1, finished")
 
 
 def test_the_exported_page_shows_the_picture(page):

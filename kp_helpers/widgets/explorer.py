@@ -144,10 +144,7 @@ class AttentionExplorer(Control):
             with tempfile.TemporaryDirectory() as folder:
                 file = Path(folder) / Path(uploaded["name"]).name
                 file.write_bytes(uploaded["content"])
-                try:
-                    self.take(file)
-                except ValueError as error:
-                    raise ValueError(str(error).replace(f"{folder}/", "")) from None
+                self.take(file)
 
 
 def _short(layer: str) -> str:

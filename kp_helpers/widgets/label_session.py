@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from kp_helpers.data import DataError, ImageFolder
 from kp_helpers.data.coco import read_coco
-from kp_helpers.data.errors import known
 from kp_helpers.data.folder import image_names
 from kp_helpers.data.images import check_images, read_image
 from kp_helpers.data.labels import extent, image_name
@@ -78,14 +77,6 @@ class LabelSession:
         """Whether every joint of the picture is decided."""
         return len(self.marks(picture)) == len(self.joints)
 
-    def choose(self, joint: str) -> None:
-        """Make a joint the one at hand."""
-        self.joint = known(joint, self.joints, "joint")
-
-    def choose_state(self, state: str) -> None:
-        """State of the next position: "visible" or "hidden"."""
-        self.state = known(state, (VISIBLE, HIDDEN), "state")
-
     def place(self, x: float, y: float) -> None:
         """The joint at hand is at (x, y) in pixels of the picture; the next undecided one is at hand then."""
         for name, value, side in zip("xy", (x, y), self.size, strict=True):
@@ -118,13 +109,6 @@ class LabelSession:
         self._read()
         self._decided.clear()
         self._open([self.picture])
-
-    def changed(self) -> bool:
-        """Whether someone else has changed the file since it was last read or written here.
-
-        A lock would tell earlier, but one that a killed kernel left cannot be told from another machine's.
-        """
-        return self._bytes() != self._known
 
     def samples(self) -> ImageFolder:
         """The labelled pictures as a data set; DataError if a joint has no position in any of them yet."""
@@ -163,7 +147,8 @@ class LabelSession:
 
     def _put(self, joint: str, mark: Mark | None) -> None:
         """Decide a joint of the picture at hand, None to take that back, and write the file."""
-        if self.changed():
+        # A lock would tell earlier, but one that a killed kernel left looks like another machine's.
+        if self._bytes() != self._known:
             raise DataError(
                 f"{self.path}: was changed by someone else since it was read here, so nothing was written; "
                 "reload to go on with what it holds now"
@@ -236,12 +221,7 @@ class LabelSession:
         self._images, self._people = {path: number for number, path in paths.items()}, people
 
     def _bytes(self) -> bytes | None:
-        try:
-            return self.path.read_bytes()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise DataError(f"{self.path}: cannot be read ({error.strerror})") from None
+        return self.path.read_bytes() if self.path.exists() else None
 
 
 def _path(entry: dict) -> str:

@@ -23,7 +23,7 @@ from kp_helpers.notebook import display
 from kp_helpers.widgets.label_session import ABSENT, HIDDEN, VISIBLE, LabelSession, Mark
 from kp_helpers.widgets.without_kernel import Control
 
-KEYS = "1-9 joint · v visible · h hidden · a absent · u undo · n, p next and previous picture · wheel zoom"
+KEYS = "1-9 joint · v visible · h hidden · a absent · u undo · n, p next and previous picture"
 SIDES = {"left": ("#56B4E9", "<"), "right": ("#E69F00", ">"), "": ("#F0E442", "o")}
 """Colour and marker of a side's joints, of the pair that readers with any colour vision tell apart (Okabe and
 Ito), and of joints that have no side."""
@@ -38,7 +38,7 @@ _DOUBLE_CLICK = 0.4
 class KeypointLabeler(Control):
     """Label the pictures of a folder by clicking, or by typing x and y; saved after every decision.
 
-    folder, joints, file: as for `LabelSession`, which is at `session`.
+    folder, joints, file: as for `LabelSession`, which is at `session`. Zoom with the toolbar.
     """
 
     def __init__(self, folder: str | Path, joints: Sequence[str], file: str | Path):
@@ -49,7 +49,6 @@ class KeypointLabeler(Control):
         self._make_controls()
         self.canvas.mpl_connect("button_press_event", self._click)
         self.canvas.mpl_connect("key_press_event", self._key)
-        self.canvas.mpl_connect("scroll_event", self._zoom)
         self._show("")
 
     def figure(self, most: int = 10) -> Figure:
@@ -81,8 +80,8 @@ class KeypointLabeler(Control):
             box.layout.width = "92px"
         self.progress = widgets.IntProgress(max=len(session.pictures), layout=wide)
         self.about, self.message = widgets.HTML(layout=wide), widgets.HTML(layout=wide)
-        self.joint.observe(self._chooser(session.choose), "value")
-        self.state.observe(self._chooser(session.choose_state), "value")
+        self.joint.observe(lambda change: self._choose("joint", change["new"]), "value")
+        self.state.observe(lambda change: self._choose("state", change["new"]), "value")
         self.buttons = {
             "set x, y": lambda: session.place(self.x.value, self.y.value),
             "absent": session.set_absent,
@@ -100,50 +99,38 @@ class KeypointLabeler(Control):
         column = [self.about, self.progress, self.joint, self.state, *rows, keys, self.message]
         self.controls = widgets.HBox([self.canvas, widgets.VBox(column)])
 
-    def _chooser(self, action: Callable[[str], None]) -> Callable[[dict], None]:
-        """What a chooser calls: the action, unless the choice was set by `_show` itself."""
-        return lambda change: None if self._showing else self._do(lambda: action(change["new"]))
+    def _choose(self, what: str, value: str) -> None:
+        """Make a joint or state the one at hand, unless the choice was set by `_show` itself."""
+        if not self._showing:
+            self._do(lambda: setattr(self.session, what, value))
 
     def _do(self, action: Callable[[], None]) -> None:
         """Act, and show the new state, or the sentence that says why there is none."""
         try:
             action()
-            changed = self.session.changed()
-            told = f"{self.session.path.name} was changed by someone else; reload it to go on"
-            self._show(told if changed else "")
-        except DataError as error:
+            self._show("")
+        except (DataError, OSError) as error:
             self._show(str(error))
 
     def _click(self, event) -> None:
         now, place = time.monotonic(), (event.x, event.y)
         again = place == self._clicked[1] and now - self._clicked[0] < _DOUBLE_CLICK
         self._clicked = now, place
-        if event.button == 1 and event.inaxes is self._axis and not (event.dblclick or again):
+        moving = self.canvas.toolbar.mode  # the toolbar's pan or zoom has the mouse
+        if event.button == 1 and event.inaxes is self._axis and not (moving or event.dblclick or again):
             x, y = (int(100 * value) / 100 for value in (event.xdata, event.ydata))
             self._do(lambda: self.session.place(x, y))
 
     def _key(self, event) -> None:
-        session = self.session
-        actions = {"n": lambda: session.move(1), "p": lambda: session.move(-1), "u": session.undo}
-        actions |= {"right": actions["n"], "left": actions["p"], "ctrl+z": session.undo}
-        actions |= {"a": session.set_absent, "v": lambda: session.choose_state(VISIBLE)}
-        actions["h"] = lambda: session.choose_state(HIDDEN)
-        for number, joint in enumerate(session.joints[:9], 1):
-            actions[str(number)] = lambda joint=joint: session.choose(joint)
-        if event.key in actions:
-            self._do(actions[event.key])
-
-    def _zoom(self, event) -> None:
-        """Wheel: a fifth nearer or farther, the spot under the mouse stays; at most the whole picture."""
-        if event.inaxes is not self._axis:
-            return
-        factor, (width, height) = 0.8**event.step, self.session.size
-        left, right = (event.xdata + factor * (x - event.xdata) for x in self._axis.get_xlim())
-        low, high = (event.ydata + factor * (y - event.ydata) for y in self._axis.get_ylim())
-        if right - left >= width or low - high >= height:
-            left, right, low, high = 0, width, height, 0
-        self._axis.set(xlim=(left, right), ylim=(low, high))
-        self.canvas.draw_idle()
+        session, key = self.session, event.key or ""
+        actions = {"n": lambda: session.move(1), "p": lambda: session.move(-1)}
+        actions |= {"u": session.undo, "a": session.set_absent}
+        if key in actions:
+            self._do(actions[key])
+        elif key in ("v", "h"):
+            self._choose("state", VISIBLE if key == "v" else HIDDEN)
+        elif key in "123456789"[: len(session.joints)] and key:
+            self._choose("joint", session.joints[int(key) - 1])
 
     def _show(self, told: str) -> None:
         """Put the session's state into the controls and the picture, and `told` below them.
@@ -152,7 +139,8 @@ class KeypointLabeler(Control):
         """
         session, marks = self.session, self.session.marks()
         self._showing = True  # the choosers' observers must not take this for a reader's choice
-        labels = [_label(number, joint, marks) for number, joint in enumerate(session.joints, 1)]
+        said = {joint: f": {mark.state}" for joint, mark in marks.items()}
+        labels = [f"{number} {joint}{said.get(joint, '')}" for number, joint in enumerate(session.joints, 1)]
         self.joint.options = list(zip(labels, session.joints, strict=True))
         self.joint.value, self.state.value = session.joint, session.state
         self._showing = False
@@ -217,12 +205,6 @@ def _ink(joint: str, state: str) -> dict:
     return {**ink, "color": colour, "fillstyle": fill, "path_effects": outline}
 
 
-def _label(number: int, joint: str, marks: Mapping[str, Mark]) -> str:
-    """A line of the list of joints: number, name, and what is decided."""
-    colour = {"left": " (blue)", "right": " (orange)", "": ""}[side_of(joint)]
-    return f"{number} {joint}{colour}" + (f": {marks[joint].state}" if joint in marks else "")
-
-
 def _canvas(width: int, height: int) -> widgets.DOMWidget:
     """A canvas of ipympl of a picture's proportions; its import leaves how other figures are shown."""
     backend = matplotlib.get_backend()
@@ -235,6 +217,6 @@ def _canvas(width: int, height: int) -> widgets.DOMWidget:
     canvas = Canvas(Figure(figsize=(_WIDE, _WIDE * aspect / _SHARE)))
     manager = FigureManager(canvas, 0)
     canvas.mpl_disconnect(manager.key_press_handler_id)  # matplotlib's own keys: p would pan, h go home
-    canvas.header_visible, canvas.resizable, canvas.toolbar_visible = False, False, False
-    canvas.capture_scroll = True
+    canvas.header_visible, canvas.resizable = False, False
+    canvas.toolbar_visible, canvas.toolbar_position = True, "top"  # hovering, it would cover joints
     return canvas

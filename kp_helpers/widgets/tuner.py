@@ -19,7 +19,7 @@ from kp_helpers.stages import Run
 from kp_helpers.widgets import knobs, tuner_figure
 from kp_helpers.widgets.knobs import AT_ONCE, LABELS, NEXT_RUN, NEXT_STEP
 from kp_helpers.widgets.tuner_learning import Learner, Seen, TunedRun
-from kp_helpers.widgets.tuner_session import TunerError, TunerSession
+from kp_helpers.widgets.tuner_session import TunerSession
 from kp_helpers.widgets.without_kernel import Control, png
 
 _WIDTH = "760px"
@@ -61,7 +61,7 @@ class LossWeightTuner(Control):
         self.session.look()
         self.session.wait()
         if self.session.seen is None:
-            raise TunerError(self.session.message)
+            raise ValueError(self.session.message)
 
     def figure(self) -> Figure:
         """The last look: losses, maps on training and on held-out pictures, hits, settings."""
@@ -89,9 +89,7 @@ class LossWeightTuner(Control):
 
     def _make_views(self) -> None:
         self.status, self.table = widgets.HTML(), widgets.HTML()
-        self.progress = widgets.IntProgress(layout=widgets.Layout(width=_WIDTH))
         self.picture = widgets.Image(format="png", layout=widgets.Layout(width=_WIDTH))
-        self.command = widgets.Textarea(layout=widgets.Layout(width="98%", height="64px", display="none"))
 
     def _make_buttons(self) -> None:
         session = self.session
@@ -106,7 +104,7 @@ class LossWeightTuner(Control):
             ),
             "Save config": ("the settings of the run that is shown, as JSON", session.save_config),
             "Save embedding": ("its base and appended tokens", session.save_embedding),
-            "As papermill command": ("the command that repeats it, to copy", self._show_command),
+            "As papermill command": ("the command that repeats it, to copy", session.command),
         }
         self.buttons = {}
         for name, (tooltip, act) in offered.items():
@@ -117,7 +115,9 @@ class LossWeightTuner(Control):
 
     def _do(self, act: Callable[[], object]) -> None:
         try:
-            act()
+            found = act()
+            if found is not None:
+                self.session.message = f"saved: {found}" if isinstance(found, Path) else found
         except (ValueError, OSError) as error:
             self.session.message = str(error)
         for name, value in self.session.values.items():
@@ -133,12 +133,9 @@ class LossWeightTuner(Control):
         buttons = list(self.buttons.values())
         fixed = partial(widgets.Layout, flex="0 0 auto", overflow="visible")
         left = widgets.VBox([*groups, widgets.HBox(buttons[:5])], layout=fixed(width="360px"))
-        right = widgets.VBox([self.progress, self.status, self.picture], layout=fixed(width=_WIDTH))
+        right = widgets.VBox([self.status, self.picture], layout=fixed(width=_WIDTH))
         columns = widgets.HBox([left, right])
-        return widgets.VBox([columns, self.table, widgets.HBox(buttons[5:]), self.command])
-
-    def _show_command(self) -> None:
-        self.command.value, self.command.layout.display = self.session.command(), ""
+        return widgets.VBox([columns, widgets.HBox(buttons[5:]), self.table])
 
     def _changed(self) -> None:
         """What the session calls after a look; where nothing moves any more, the file's picture follows."""
@@ -150,7 +147,6 @@ class LossWeightTuner(Control):
         """Put the session's state on the page; from the page's thread and from the worker's."""
         with self._lock:
             session, run = self.session, self.session.current
-            self.progress.max, self.progress.value = run.settings.steps, run.step
             said = html.escape(session.message)
             self.status.value = f"{html.escape(state_line(run, session.running))}<br><i>{said}</i>&nbsp;"
             self.buttons["Run"].disabled = session.running

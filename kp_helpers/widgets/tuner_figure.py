@@ -47,19 +47,20 @@ def figure(seen: Seen, last: TunedRun | None, learner: Learner, sigma: float, ti
 
 def hits_line(seen: Seen) -> str:
     """The hits on held-out pictures with Wilson's interval."""
-    if not seen.pictures:
+    hits, pictures = seen.hits
+    if not pictures:
         return "no picture shows the joint"
-    found = intervals.wilson(sum(seen.hit), seen.pictures)
+    found = intervals.wilson(hits, pictures)
     bounds = f"95 %: {100 * found.low:.0f} to {100 * found.high:.0f} %"
-    return f"{sum(seen.hit)} of {seen.pictures} hit, {100 * found.value:.0f} % ({bounds}), step {seen.step}"
+    return f"{hits} of {pictures} hit, {100 * found.value:.0f} % ({bounds}), step {seen.step}"
 
 
 def curves_of(run: TunedRun) -> dict[str, tuple[list, list]]:
     """Name -> (steps done, values) of every curve of a run."""
     steps = range(1, run.step + 1)
-    parts = run.records[0].parts if run.records else ("localization", "equivariance", "target")
     found = {"weighted total": (steps, [record.loss for record in run.records])}
-    found |= {name: (steps, [record.parts[name] for record in run.records]) for name in parts}
+    for name in ("localization", "equivariance", "target"):
+        found[name] = steps, [record.parts[name] for record in run.records]
     shares = [100 * hits / max(pictures, 1) for hits, pictures in run.hits.values()]
     return found | {_HITS: (list(run.hits), shares)}
 

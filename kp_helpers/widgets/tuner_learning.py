@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 import torch
 import torch.nn.functional as F
 
-from kp_helpers import attention, metrics
+from kp_helpers import metrics
 from kp_helpers.config import AppendedStage, Reading, TestTime
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.embeddings import Appended
 from kp_helpers.evaluate import Framed
-from kp_helpers.reading import joint_map, over_views, queries, read_keypoints
+from kp_helpers.reading import read_appended, read_keypoints
 from kp_helpers.stages import AppendedTokens, ReadoutCache, Run
-from kp_helpers.store import digest
+from kp_helpers.store import digest, key_of
 from kp_helpers.widgets.knobs import values_of
 
 SHOWN = 5
@@ -21,7 +21,7 @@ SHOWN = 5
 
 @dataclass(eq=False)
 class TunedRun:
-    """What is known of a run. number: 0 for one that has no file, given to the tuner or not begun.
+    """What is known of a run. number: from 1, 0 for one that was given to the tuner or is not begun.
 
     state: `Run.state()` after the last step, None before the first. hits: step -> (hits, pictures) of every
     look. changes: (step, name -> value) of the settings that were changed on the way.
@@ -63,7 +63,7 @@ class Seen:
     """What a look saw of a run after a step: maps (n, S, S), S = map_size, and points (n, 2) as (x, y) in
     [0,1] on training and test pictures.
 
-    hit: whether each test picture is hit; pictures: how many of them show the joint.
+    hit: whether each test picture is hit, None for one that does not show the joint.
     """
 
     run: TunedRun
@@ -71,8 +71,13 @@ class Seen:
     appended: Appended
     train: tuple[torch.Tensor, torch.Tensor]
     test: tuple[torch.Tensor, torch.Tensor]
-    hit: list[bool]
-    pictures: int
+    hit: list[bool | None]
+
+    @property
+    def hits(self) -> tuple[int, int]:
+        """How many test pictures are hit, of those that show the joint."""
+        known = [own for own in self.hit if own is not None]
+        return sum(known), len(known)
 
 
 class Learner:
@@ -86,15 +91,13 @@ class Learner:
         self.train, self.test, self.joint = train, test, joint
         self._views: tuple[Reading, ReadoutCache] | None = None
         self._stage: tuple[TunedRun, Run] | None = None
-        self._looked_at: TestTime | None = None
-        self._queries: dict[str, list[attention.Query]] = {}
 
     @property
-    def about(self) -> dict:
-        """What a run learns from, as JSON values."""
+    def key(self) -> str:
+        """What runs learn from, as 16 digits."""
         parts = {"base": self.base.cpu(), "images": self.train.images.cpu()}
         parts["points"] = self.train.points(self.joint)
-        return {"model": self.diffusion.fingerprint, "joint": self.joint, "learned_from": digest(parts)}
+        return key_of(model=self.diffusion.fingerprint, joint=self.joint, learned_from=digest(parts))[:16]
 
     def values_of(self, run: TunedRun) -> dict:
         """Where the knobs stand for a run."""
@@ -106,21 +109,16 @@ class Learner:
         next(iter(learning))
         run.state = learning.state()
 
-    @torch.no_grad()
     def look(self, run: TunedRun) -> Seen:
         """The maps, points and hits of a run's tokens as they are now, of which the run takes note."""
         learning = self._run_of(run)
         appended = learning.stage.result(learning.tokens.detach().clone())
-        if self._looked_at != run.test:
-            self._looked_at = run.test
-            self._queries.clear()
         train = self._maps_and_points(appended, self.train.images[:SHOWN], run.test)
         test = self._maps_and_points(appended, self.test.images, run.test)
-        hit = self._hits(test[1])
-        pictures = sum(sample.visible[self.joint] for sample in self.test.samples)
+        seen = Seen(run, learning.step, appended, train, test, self._hit(test[1]))
         if run.step:
-            run.hits[run.step] = sum(hit), pictures
-        return Seen(run, learning.step, appended, train, test, hit, pictures)
+            run.hits[run.step] = seen.hits
+        return seen
 
     def _run_of(self, run: TunedRun) -> Run:
         """The stage and Adam of a run: those at hand, or new ones that go on from its state."""
@@ -146,32 +144,15 @@ class Learner:
     def _maps_and_points(
         self, appended: Appended, images: torch.Tensor, settings: TestTime
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """What `read_appended` and `read_keypoints` find on images (n, 3, H, W) in [0,1]."""
-
-        def maps_of(latents: torch.Tensor, reading: Reading, mirrored: bool) -> torch.Tensor:
-            asked = self._queries_of(latents, appended, reading)
-            side = appended.mirrored if mirrored else appended
-            return joint_map(self.diffusion, side, asked, reading.map_size)[:, None]
-
-        fine = over_views(self.diffusion, images, settings, maps_of)[:, 0]
+        """What a test finds on images (n, 3, H, W): maps (n, S, S), S = map_size, and points (n, 2)."""
+        fine = read_appended(self.diffusion, appended, images, settings)
         maps = F.interpolate(fine[:, None], size=(settings.reading.map_size,) * 2, mode="nearest-exact")[:, 0]
         return maps.cpu(), read_keypoints(fine, settings).cpu()
 
-    def _queries_of(
-        self, latents: torch.Tensor, appended: Appended, reading: Reading
-    ) -> list[attention.Query]:
-        """`reading.queries`; in read-out mode the U-Net sees the base alone and is asked once a picture."""
-        if appended.mode == "coupled":
-            return queries(self.diffusion, latents, appended.conditioning, reading)
-        key = f"{reading.timestep} {digest({'latents': latents.cpu()})}"
-        if key not in self._queries:
-            self._queries[key] = queries(self.diffusion, latents, self.base, reading)
-        return self._queries[key]
-
-    def _hits(self, points: torch.Tensor) -> list[bool]:
-        """Which test pictures points (n, 2) in [0,1] hit; none that does not show the joint."""
-        return [
-            sample.visible[self.joint]
-            and bool(metrics.within(point, sample.joints[self.joint], sample.frame_size))
-            for sample, point in zip(self.test.samples, self.test.in_frames(points), strict=True)
-        ]
+    def _hit(self, points: torch.Tensor) -> list[bool | None]:
+        """Whether points (n, 2) in [0,1] hit the test pictures, None where the joint does not show."""
+        hit = []
+        for sample, point in zip(self.test.samples, self.test.in_frames(points), strict=True):
+            near = metrics.within(point, sample.joints[self.joint], sample.frame_size)
+            hit.append(bool(near) if sample.visible[self.joint] else None)
+        return hit

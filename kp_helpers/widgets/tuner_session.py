@@ -1,5 +1,6 @@
 """The tuner without its page: knobs, this run and the last, one at a time in a thread of its own."""
 
+import shlex
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -7,17 +8,13 @@ from pathlib import Path
 
 from kp_helpers.config import Profile
 from kp_helpers.stages import Run
-from kp_helpers.widgets import tuner_folder
 from kp_helpers.widgets.knobs import NEXT_RUN, NEXT_STEP, stage_of, values_of
 from kp_helpers.widgets.tuner_folder import TunerFolder
 from kp_helpers.widgets.tuner_learning import Learner, Seen, TunedRun
 
+_NOTEBOOK = "notebooks/03_appended_embedding.ipynb"
 _LOOKS = 0.5
 """Steps take at least this share of what a look took before the next look comes."""
-
-
-class TunerError(ValueError):
-    """Something that the tuner cannot do; the sentence says what was expected."""
 
 
 class TunerSession:
@@ -40,7 +37,7 @@ class TunerSession:
     ):
         self.learner, self.settings = learner, settings
         self.parameters = {"joint": learner.joint, **(parameters or {})}
-        self.folder = TunerFolder(folder, learner.about)
+        self.folder = TunerFolder(folder, learner)
         diffusion, base = learner.diffusion, learner.base
         self.start_values = values_of(settings.appended, settings.test, diffusion, len(base))
         self.values = dict(self.start_values)
@@ -48,8 +45,6 @@ class TunerSession:
         if learned is not None:
             self.current = TunedRun(0, learned.settings, settings.test, learned.state())
         self.last, self.message = self.folder.newest()
-        if self.last and not self.last.finished:
-            self.message += f"run {self.last.number} is not at its end: Last run shows it, Resume goes on"
         self.seen: Seen | None = None
         self.running = False
         self.on_change: Callable[[], None] = lambda: None
@@ -69,10 +64,10 @@ class TunerSession:
             self.look()
 
     def start(self) -> None:
-        """Begin a new run with what the knobs say; TunerError if one is under way."""
+        """Begin a new run with what the knobs say; ValueError if one is under way."""
         with self._lock:
             if self.running:
-                raise TunerError(f"run {self.current.number} is under way; there is one at a time")
+                raise ValueError(f"run {self.current.number} is under way; there is one at a time")
             self._begin(self._draft())
 
     def pause(self) -> None:
@@ -86,7 +81,7 @@ class TunerSession:
         with self._lock:
             run = self.current
             if self.running or not run.step or self.values["steps"] <= run.step:
-                raise TunerError("nothing to resume: Run begins a run, more steps let a finished one go on")
+                raise ValueError("nothing to resume: Run begins a run, more steps let a finished one go on")
             self._begin(run)
 
     def reset(self) -> None:
@@ -100,8 +95,8 @@ class TunerSession:
     def show_last(self) -> None:
         """Show the last run, with the knobs as it had them, and this one becomes the last."""
         with self._lock:
-            if self.running or self.last is None:
-                raise TunerError("there is no last run to show, or this one is under way")
+            if self.running or self.last in (None, self.current):
+                raise ValueError("there is no last run to show, or this one is under way")
             self._show(self.last)
             self.values = self.learner.values_of(self.current)
             self.message = f"run {self.current.number} is shown; Resume goes on with it"
@@ -109,24 +104,25 @@ class TunerSession:
 
     def save_config(self) -> Path:
         """Write the settings of the run that is shown as JSON; returns the file."""
-        learner = self.learner
-        path = self.folder.save_config(self.current, learner.diffusion, learner.joint, self.command())
-        self.message = f"saved: {path}"
-        return path
+        return self.folder.save_config(self.current, self.command())
 
     def save_embedding(self) -> Path:
-        """Write the tokens that are shown; TunerError while a step is under way or before the first."""
+        """Write the tokens that are shown; ValueError while a step is under way or before the first."""
         seen, run = self.seen, self.current
         if self.running or not run.step or seen is None or (seen.run, seen.step) != (run, run.step):
-            raise TunerError("no embedding to save yet: run a step or more, then pause")
-        path = self.folder.save_embedding(seen, self.learner.diffusion, self.learner.joint)
-        self.message = f"saved: {path}"
-        return path
+            raise ValueError("no embedding to save yet: run a step or more, then pause")
+        return self.folder.save_embedding(seen)
 
     def command(self) -> str:
-        """The papermill command that repeats the run that is shown."""
-        learner = self.learner
-        return tuner_folder.command(self.current, learner.diffusion, len(learner.base), self.parameters)
+        """The papermill command that learns from step 0 with the settings of the run that is shown."""
+        values = self.learner.values_of(self.current)
+        weights = [values.pop(f"{name}_weight") for name in ("localization", "equivariance", "target")]
+        values["ratio"] = values.pop("appended") / len(self.learner.base)
+        values["weights"] = ":".join(f"{weight:g}" for weight in weights)
+        words = ["papermill", _NOTEBOOK, "out.ipynb", "-k", "python3"]
+        for name, value in {**self.parameters, **values}.items():
+            words += ["-p", name, f"{value:g}" if isinstance(value, float) else str(value)]
+        return shlex.join(words)
 
     def look(self) -> None:
         """Ask for a look at the run that is shown; `on_change` tells when `seen` holds it."""
@@ -147,17 +143,13 @@ class TunerSession:
     def _show(self, run: TunedRun) -> None:
         """Make a run this one, and the one that was shown the last. Under the lock."""
         if run is not self.current:
-            shown, self.current = self.current, run
-            if shown.step:
-                self.last = shown
+            self.last = self.current if self.current.step else self.last
+            self.current = run
 
     def _begin(self, run: TunedRun) -> None:
         """Let a run be the one that is shown and under way. Under the lock."""
-        try:
-            run.number = run.number or self.folder.reserve()
-        except OSError as error:
-            told = f"cannot be written ({error.strerror}), so no run was begun"
-            raise TunerError(f"{self.folder.runs}: {told}") from None
+        before = [self.current, self.last] if self.last else [self.current]
+        run.number = run.number or 1 + max(one.number for one in before)
         self._show(run)
         self.running, self.message = True, ""
         self._wake()

@@ -1,20 +1,12 @@
 """What a control shows where no kernel runs: a picture, in exported pages and papermill's notebooks."""
 
 import io
-from abc import ABC, abstractmethod
 
-from ipywidgets import DOMWidget
 from matplotlib.figure import Figure
 
 
-class Control(ABC):
-    """Something with `controls`, the widget of a page with a kernel, and a figure for all other pages."""
-
-    controls: DOMWidget
-
-    @abstractmethod
-    def figure(self) -> Figure:
-        """What is seen, without the controls."""
+class Control:
+    """Something with `controls`, the widget of a page with a kernel, and `figure()` for all other pages."""
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
         """Both, for Jupyter to choose: a front end that has no kernel for the controls takes the picture."""
