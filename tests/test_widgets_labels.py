@@ -283,7 +283,7 @@ def test_clicks_and_keys_label_two_pictures(labeler):
         [20, 5, 2, 0, 0, 0, 0, 0, 0],
     ]
     assert labeler.session.joint == labeler.joint.value == "right_foot"
-    assert "picture 2 of 3, 1 done" in labeler.about.value and labeler.progress.value == 1
+    assert "picture 2 of 3, 1 done" in labeler.about.value
 
 
 def test_a_double_click_labels_one_joint(labeler):

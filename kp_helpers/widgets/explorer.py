@@ -20,8 +20,6 @@ from kp_helpers.widgets.without_kernel import Control, png
 
 _ALL_LAYERS, _ALL_HEADS = "", -1
 """What the choosers hold for the means: a page shows nothing for a choice that is None."""
-_KEPT_PASSES = 8
-"""Passes of the U-Net, each at one noise level, that are kept."""
 
 
 class AttentionExplorer(Control):
@@ -55,7 +53,7 @@ class AttentionExplorer(Control):
         """Go on with another picture."""
         self.image = fitted(self.diffusion, sample_of(picture).image())
         self._latents = self.diffusion.encode_image(self.image[None])
-        self._queries = lru_cache(_KEPT_PASSES)(self._asked)
+        self._queries = lru_cache(8)(self._asked)  # the last noise levels cost no pass
 
     @torch.no_grad()
     def maps(self) -> dict[str, torch.Tensor]:

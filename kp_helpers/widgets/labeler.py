@@ -78,7 +78,6 @@ class KeypointLabeler(Control):
         for box in (self.x, self.y):
             box.style.description_width = "14px"
             box.layout.width = "92px"
-        self.progress = widgets.IntProgress(max=len(session.pictures), layout=wide)
         self.about, self.message = widgets.HTML(layout=wide), widgets.HTML(layout=wide)
         self.joint.observe(lambda change: self._choose("joint", change["new"]), "value")
         self.state.observe(lambda change: self._choose("state", change["new"]), "value")
@@ -96,7 +95,7 @@ class KeypointLabeler(Control):
         buttons = list(self.buttons.values())
         rows = [widgets.HBox(row) for row in ([self.x, self.y, buttons[0]], buttons[1:4], buttons[4:])]
         keys = widgets.HTML(f"<small>{KEYS}</small>", layout=wide)
-        column = [self.about, self.progress, self.joint, self.state, *rows, keys, self.message]
+        column = [self.about, self.joint, self.state, *rows, keys, self.message]
         self.controls = widgets.HBox([self.canvas, widgets.VBox(column)])
 
     def _choose(self, what: str, value: str) -> None:
@@ -146,26 +145,20 @@ class KeypointLabeler(Control):
         self._showing = False
         own = marks.get(session.joint)
         self.x.value, self.y.value = own.point if own and own.point else (0.0, 0.0)
-        count, at = len(session.pictures), session.pictures.index(session.picture) + 1
-        self.progress.max, self.progress.value = count, sum(map(session.is_done, session.pictures))
-        done = f"picture {at} of {count}, {self.progress.value} done"
-        self.about.value = f"<b>{html.escape(session.picture)}</b><br>{done}"
+        at, done = session.pictures.index(session.picture) + 1, sum(map(session.is_done, session.pictures))
+        progress = f"picture {at} of {len(session.pictures)}, {done} done"
+        self.about.value = f"<b>{html.escape(session.picture)}</b><br>{progress}"
         said = [f"<b>{html.escape(told)}</b>"] if told else []
         said += [f"skipped: {html.escape(sentence)}" for sentence in session.skipped]
         self.message.value = "<br>".join(said)
-        self._draw(marks)
-
-    def _draw(self, marks: Mapping[str, Mark]) -> None:
-        """The picture with its marks; the zoom stays while the picture does."""
-        session, view = self.session, {}
-        if self._shown == session.picture:
-            view = {"xlim": self._axis.get_xlim(), "ylim": self._axis.get_ylim()}
+        view = {"xlim": self._axis.get_xlim(), "ylim": self._axis.get_ylim()}
         self._axis.clear()
         asked = f"click on: {session.joint} ({session.state})"
         if session.is_done(session.picture):
             asked = f"all joints decided; a click moves {session.joint}"
         _draw(self._axis, session.image, marks, session.joints, asked)
-        self._axis.set(**view)
+        if self._shown == session.picture:  # the zoom stays
+            self._axis.set(**view)
         self._shown = session.picture
         self.canvas.draw_idle()
 
@@ -173,9 +166,9 @@ class KeypointLabeler(Control):
 def side_of(joint: str) -> str:
     """ "left" or "right" where the joint's name says so, else ""."""
     other = mirrored(joint)
-    return (
-        "" if other is None else "left" if joint < other else "right"
-    )  # left comes before right, l before r
+    if other is None:
+        return ""
+    return "left" if joint < other else "right"  # they differ in left and right, or l and r
 
 
 def _draw(axis: Axes, image: torch.Tensor, marks: Mapping[str, Mark], joints: Sequence[str], title: str):

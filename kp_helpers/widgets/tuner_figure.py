@@ -1,6 +1,6 @@
 """What the tuner shows of this run and the last: losses, maps with targets and points, and hits."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from matplotlib.axes import Axes
@@ -20,28 +20,26 @@ _PALE = "#9e9e9e"
 
 
 def figure(seen: Seen, last: TunedRun | None, learner: Learner, sigma: float, title: str) -> Figure:
-    """Curves, then maps on training and on held-out pictures.
+    """Curves, those of the last run in grey, then maps on training and on held-out pictures.
 
     A target is a circle of radius sigma, a share of the picture; a map's point is a cross; a hit is framed.
-    Of the last run the curves are grey, and there need not be one.
     """
-    learned, held = len(seen.train[1]), min(len(seen.test[1]), HELD_OUT)
-    rows = 1 + -(-held // _COLUMNS)
-    height = 1.8 + 1.9 * rows
-    # not pyplot's: another thread may be drawing there
-    whole = Figure(figsize=(8.7, height))
-    axes = whole.subplots(1 + rows, _COLUMNS, squeeze=False)
-    place = {"left": 0.04, "right": 0.99, "bottom": 0.02, "top": 1 - 0.5 / height}
+    held = min(len(seen.test[1]), HELD_OUT)
+    rows = 2 + -(-held // _COLUMNS)
+    height = 1.9 * rows
+    whole = Figure(figsize=(8.7, height))  # not pyplot's: another thread may be drawing there
+    axes = whole.subplots(rows, _COLUMNS)
+    place = {"left": 0.04, "right": 0.99, "bottom": 0.02, "top": 1 - 0.55 / height}
     whole.subplots_adjust(**place, wspace=0.12, hspace=0.25)
     whole.suptitle(title, x=0.01, y=1 - 0.08 / height, ha="left", va="top", fontsize=8, parse_math=False)
     _curves(axes[0], seen.run, last)
-    _maps(axes[1][:learned], seen.train, learner.train, learner.joint, sigma)
-    flat = axes[2:].ravel()
-    _maps(flat[:held], seen.test, learner.test, learner.joint, sigma, seen.hit)
-    for axis in [*axes[1][learned:], *flat[held:]]:
+    for axis in axes[1:].flat:
         axis.axis("off")
-    _headline(axes[1, 0], "learned from")
-    _headline(axes[2, 0], f"held out: {hits_line(seen)}; a hit is framed")
+    hits = [False] * len(seen.train[1])
+    _maps(axes[1], seen.train, learner.train, learner.joint, sigma, hits)
+    _maps(axes[2:].flat, seen.test, learner.test, learner.joint, sigma, seen.hit)
+    axes[1, 0].set_title("learned from", loc="left", fontsize=8)
+    axes[2, 0].set_title(f"held out: {hits_line(seen)}; a hit is framed", loc="left", fontsize=8)
     return whole
 
 
@@ -79,21 +77,16 @@ def _curves(axes: Sequence[Axes], run: TunedRun, last: TunedRun | None) -> None:
 
 
 def _maps(
-    axes: Sequence[Axes], seen: tuple, framed: Framed, joint: str, sigma: float, hit: Sequence[bool] = ()
+    axes: Iterable[Axes], seen: tuple, framed: Framed, joint: str, sigma: float, hits: Sequence[bool | None]
 ) -> None:
     """Maps of the first pictures, with the map's point and, where the joint shows, its target."""
-    (maps, points), targets = seen, framed.points(joint)
-    for number, axis in enumerate(axes):
-        axis.axis("off")
-        display.heat(axis, framed.images[number], maps[number])
+    targets = framed.points(joint)
+    for number, (axis, heat_map, point, hit) in enumerate(zip(axes, *seen, hits, strict=False)):
+        display.heat(axis, framed.images[number], heat_map)
         if framed.samples[number].visible[joint] and torch.isfinite(targets[number]).all():
             ring = {"fill": False, "edgecolor": display.TRUE, "linewidth": 1.6, "zorder": 3}
             axis.add_patch(Circle(targets[number].tolist(), max(sigma, 0.02), **ring))
-        display.mark(axis, points[number], display.COLOURS[1])
-        if any(hit[number : number + 1]):
+        display.mark(axis, point, display.COLOURS[1])
+        if hit:
             axis.add_patch(Rectangle((0, 0), 1, 1, fill=False, edgecolor=display.TRUE, linewidth=5))
         axis.set(xlim=(0, 1), ylim=(1, 0))
-
-
-def _headline(axis: Axes, text: str) -> None:
-    axis.set_title(text, loc="left", fontsize=8, fontweight="bold")

@@ -84,6 +84,7 @@ class Learner:
     """The appended stage of one joint for runs with any settings, one after the other.
 
     Arguments as for `evaluate.learn`. It looks at the first `SHOWN` training and at all test pictures.
+    key: what runs learn from, as 16 digits.
     """
 
     def __init__(self, diffusion: Diffusion, base: torch.Tensor, train: Framed, test: Framed, joint: str):
@@ -91,13 +92,8 @@ class Learner:
         self.train, self.test, self.joint = train, test, joint
         self._views: tuple[Reading, ReadoutCache] | None = None
         self._stage: tuple[TunedRun, Run] | None = None
-
-    @property
-    def key(self) -> str:
-        """What runs learn from, as 16 digits."""
-        parts = {"base": self.base.cpu(), "images": self.train.images.cpu()}
-        parts["points"] = self.train.points(self.joint)
-        return key_of(model=self.diffusion.fingerprint, joint=self.joint, learned_from=digest(parts))[:16]
+        parts = {"base": base.detach().cpu(), "images": train.images.cpu(), "points": train.points(joint)}
+        self.key = key_of(model=diffusion.fingerprint, joint=joint, learned_from=digest(parts))[:16]
 
     def values_of(self, run: TunedRun) -> dict:
         """Where the knobs stand for a run."""
