@@ -68,7 +68,7 @@ class LossWeightTuner(Control):
         session, learner = self.session, self.session.learner
         run = session.seen.run
         settings = ", ".join(f"{name} {value}" for name, value in self._described(run).items())
-        title = f"{learner.joint}: {state_line(run, session.running)}\n{settings}"
+        title = f"{learner.joint}: {state_line(run, session.running)}; {settings}"
         sigma = session.values["sigma"]
         return tuner_figure.figure(session.seen, session.last, learner, sigma, title)
 

@@ -1,5 +1,6 @@
 """What the tuner shows of this run and the last: losses, maps with targets and points, and hits."""
 
+import textwrap
 from collections.abc import Iterable, Sequence
 
 import torch
@@ -24,22 +25,23 @@ def figure(seen: Seen, last: TunedRun | None, learner: Learner, sigma: float, ti
 
     A target is a circle of radius sigma, a share of the picture; a map's point is a cross; a hit is framed.
     """
-    held = min(len(seen.test[1]), HELD_OUT)
-    rows = 2 + -(-held // _COLUMNS)
-    height = 1.9 * rows
+    rows = 1 + -(-min(len(seen.test[1]), HELD_OUT) // _COLUMNS)
+    height = 2.2 + 1.8 * rows
     whole = Figure(figsize=(8.7, height))  # not pyplot's: another thread may be drawing there
-    axes = whole.subplots(rows, _COLUMNS)
-    place = {"left": 0.04, "right": 0.99, "bottom": 0.02, "top": 1 - 0.55 / height}
-    whole.subplots_adjust(**place, wspace=0.12, hspace=0.25)
-    whole.suptitle(title, x=0.01, y=1 - 0.08 / height, ha="left", va="top", fontsize=8, parse_math=False)
-    _curves(axes[0], seen.run, last)
-    for axis in axes[1:].flat:
+    top, middle = 1 - 0.8 / height, 1 - 2.1 / height
+    curves = whole.add_gridspec(1, _COLUMNS, left=0.05, right=0.99, bottom=middle, top=top, wspace=0.35)
+    maps = whole.add_gridspec(rows, _COLUMNS, left=0.01, right=0.99, bottom=0.01, top=middle - 0.5 / height)
+    _curves(curves.subplots(), seen.run, last)
+    axes = maps.subplots(squeeze=False)
+    title = textwrap.fill(title, 130)
+    whole.suptitle(title, x=0.01, y=1 - 0.05 / height, ha="left", va="top", fontsize=8, parse_math=False)
+    for axis in axes.flat:
         axis.axis("off")
     hits = [False] * len(seen.train[1])
-    _maps(axes[1], seen.train, learner.train, learner.joint, sigma, hits)
-    _maps(axes[2:].flat, seen.test, learner.test, learner.joint, sigma, seen.hit)
-    axes[1, 0].set_title("learned from", loc="left", fontsize=8)
-    axes[2, 0].set_title(f"held out: {hits_line(seen)}; a hit is framed", loc="left", fontsize=8)
+    _maps(axes[0], seen.train, learner.train, learner.joint, sigma, hits)
+    _maps(axes[1:].flat, seen.test, learner.test, learner.joint, sigma, seen.hit)
+    axes[0, 0].set_title("learned from", loc="left", fontsize=8)
+    axes[1, 0].set_title(f"held out: {hits_line(seen)}; a hit is framed", loc="left", fontsize=8)
     return whole
 
 
@@ -74,6 +76,7 @@ def _curves(axes: Sequence[Axes], run: TunedRun, last: TunedRun | None) -> None:
         axis.set_xlim(0, max(run.step, last.step if last else 0, 1))
         axis.spines[["top", "right"]].set_visible(False)
         axis.tick_params(labelsize=6)
+        axis.locator_params(nbins=4)
 
 
 def _maps(
