@@ -131,5 +131,6 @@ def test_the_maps_follow_a_caption_and_a_slider(opened):
     with_control = ActionChains(page.driver).key_down(Keys.CONTROL)
     with_control.click(words["2 dog"]).click(words["5 red"]).key_up(Keys.CONTROL).perform()
     page.wait(lambda: pictures() != before)
+    time.sleep(3)  # for the last picture of several
     page.screenshot("explorer", OUTPUT)
     assert not page.errors()

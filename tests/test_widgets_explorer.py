@@ -83,7 +83,7 @@ def test_a_word_alone_does_not_get_the_whole_picture(explorer):
 
 
 def test_the_maps_follow_the_controls_and_passes_are_kept(explorer, passes):
-    assert titles(explorer) == ["4 red", "5 shirt", "their sum"]
+    assert titles(explorer) == ["4 red", "5 shirt", "their sum"] and explorer.head.label == "mean"
     before = explorer.picture.value
     explorer.layer.value = list(explorer.layer.options.values())[1]
     explorer.head.value = 1

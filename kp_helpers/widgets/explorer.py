@@ -75,7 +75,7 @@ class AttentionExplorer(Control):
         maps = {f"{name}, up to {own.max():.2f}": own for name, own in self.maps().items()}
         title = f"noise level {self.level.value}, {self.layer.label}"
         title += "" if self.head.value == _ALL_HEADS else f", {self.head.label}"
-        return display.heat_maps(self.image.cpu(), maps, columns=4, side=2.1, title=title)
+        return display.heat_maps(self.image.cpu(), maps, columns=3, side=1.8, title=title)
 
     def _asked(self, timestep: int) -> list[attention.Query]:
         """What all layers ask of the picture, under an empty caption."""
@@ -91,7 +91,7 @@ class AttentionExplorer(Control):
         layers = {"mean of the read layers": _ALL_LAYERS}
         layers |= {_short(name): name for name in attention.cross_attention_layers(unet)}
         self.layer = widgets.Dropdown(options=layers, description="layer", layout=wide)
-        self.head = widgets.Dropdown(description="head", layout=wide)
+        self.head = widgets.Dropdown(options=[("mean", _ALL_HEADS)], description="head", layout=wide)
         last = len(self.diffusion.scheduler.alphas_cumprod) - 1
         self.level = widgets.IntSlider(timestep, min=0, max=last, description="noise level", layout=wide)
         self.upload = widgets.FileUpload(accept="image/*", description="your own picture", layout=wide)

@@ -94,6 +94,7 @@ class LabelSession:
             raise DataError("nothing was decided here yet that could be undone")
         picture, joint, before = self._decided[-1]
         if not self._open([picture]):
+            self._decided.pop()
             raise DataError(f"{picture}: cannot be read any more, its labels stay as they are")
         self._put(joint, before)
         self._decided.pop()

@@ -22,7 +22,7 @@ from kp_helpers.widgets.tuner_learning import Learner, Seen, TunedRun
 from kp_helpers.widgets.tuner_session import TunerSession
 from kp_helpers.widgets.without_kernel import Control, png
 
-_WIDTH = "760px"
+_WIDTH = "690px"
 
 
 class LossWeightTuner(Control):
@@ -153,9 +153,10 @@ class LossWeightTuner(Control):
             self.buttons["Pause"].disabled = not session.running
             self.buttons["Resume"].disabled = session.running or not run.step
             self.buttons["Last run"].disabled = session.running or session.last is None
-            runs = [own for own in (run, session.last) if own]
-            rows = [{"run": state_line(own, False), **self._described(own)} for own in runs]
-            self.table.value = pd.DataFrame(rows).to_html(index=False, border=0)
+            rows = [{"run": state_line(run, session.running), **self._described(run)}]
+            if session.last:
+                rows.append({"run": state_line(session.last, False), **self._described(session.last)})
+            self.table.value = pd.DataFrame(rows).to_html(index=False, border=0, justify="left")
             if session.seen is not None and session.seen is not self._drawn:
                 self._drawn = session.seen
                 self.picture.value = png(self.figure())
