@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Iterable, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 
 from kp_helpers.data import DataError, ImageFolder
@@ -204,12 +204,16 @@ class LabelSession:
         content = json.loads(data) if data else {"images": [], "annotations": [], "categories": []}
         named = [category for category in content["categories"] if category.get("keypoints")]
         if not named:
-            named = [{"id": _next_id(content["categories"]), "name": "person", "keypoints": []}]
+            named = [
+                {"id": _next_id(content["categories"]), "name": "person", "keypoints": [], "skeleton": []}
+            ]
             content["categories"] += named
         category = named[0]
         missing = [joint for joint in self.joints if joint not in category["keypoints"]]
         category["keypoints"] += missing
-        paths = {entry["id"]: _path(entry) for entry in content["images"]}
+        # other programs write paths with backslashes or a leading dot
+        where = f"{self.path}: file_name"
+        paths = {entry["id"]: image_name(where, entry.get("file_name")) for entry in content["images"]}
         people: dict[str, dict] = {}
         for number, own in enumerate(content["annotations"]):
             if type(own.get("absent", [])) is not list:
@@ -223,11 +227,6 @@ class LabelSession:
 
     def _bytes(self) -> bytes | None:
         return self.path.read_bytes() if self.path.exists() else None
-
-
-def _path(entry: dict) -> str:
-    """An image's path; other programs write it with backslashes or a leading dot."""
-    return PurePosixPath(str(entry.get("file_name")).replace("\\", "/")).as_posix()
 
 
 def _triples(person: dict) -> list[tuple[float, float, int]]:

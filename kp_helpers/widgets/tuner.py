@@ -156,7 +156,8 @@ class LossWeightTuner(Control):
             rows = [{"run": state_line(run, session.running), **self._described(run)}]
             if session.last:
                 rows.append({"run": state_line(session.last, False), **self._described(session.last)})
-            self.table.value = pd.DataFrame(rows).to_html(index=False, border=0, justify="left")
+            table = pd.DataFrame(rows).to_html(index=False, border=0)
+            self.table.value = table.replace("<th>", "<th style='text-align: left'>")  # as cells are
             if session.seen is not None and session.seen is not self._drawn:
                 self._drawn = session.seen
                 self.picture.value = png(self.figure())
