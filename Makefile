@@ -13,7 +13,7 @@ SNAKEMAKE := $(BIN)/snakemake --profile profiles/local --cores $(CORES)
 SWEEP_CONFIG := --config profile=$(PROFILE) run='"$(RUN)"' $(if $(SWEEP),sweep=$(SWEEP)) $(MORE)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce reference sweep sweep-slurm test test-slurm test-kernels lab app train-figures lint format clean
+.PHONY: help setup reproduce reference sweep sweep-slurm test test-slurm lab app train-figures lint format clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -59,10 +59,6 @@ test: $(STAMP)  ## the tests
 test-slurm: $(STAMP)  ## a sweep on a real Slurm of this machine, as root; apt install slurm-wlm slurmdbd mariadb-server
 	$(BIN)/python -m pip install --quiet -c requirements.lock -e ".[dev,cluster]"
 	$(BIN)/python -m pytest -q -n 0 tests/slurm/check_sweep.py
-
-test-kernels: $(STAMP)  ## the CUDA kernels in Triton's interpreter; installs the extra `cuda`, 1 GB
-	$(BIN)/python -m pip install --quiet -c requirements.lock -e ".[dev,cuda]"
-	TRITON_INTERPRET=1 $(BIN)/python -m pytest -q tests/test_attention_kernels.py
 
 lab: $(STAMP)  ## JupyterLab on the notebooks, on this machine only
 	$(BIN)/jupyter lab --ip=127.0.0.1 notebooks

@@ -43,7 +43,8 @@ def append(base: torch.Tensor, appended: torch.Tensor) -> torch.Tensor:
 class Appended:
     """What the appended stage learned for one joint.
 
-    base: (N, D), frozen. tokens: (M, D), learned, or (M, L D) with a part for each of L read-out layers.
+    base: (N, D), frozen. tokens: (M, D), learned, or (M, L D) with a part for each of L read-out layers; of
+    the read-out "linear" the weights and bias (1, C + 1) of `attention.linear_map`.
     readout: as `AppendedStage.readout`; best: the token of "best", else None. mode: "coupled" or "readout",
     whether `tokens` condition the U-Net too. rivals: as tokens, learned for the other side's joint, in the
     context whenever `tokens` are. midline: whether the joint is its own mirror image, as the head is.
@@ -134,8 +135,8 @@ def load(
     tensors, metadata = _read(path)
     for name, tensor in tensors.items():
         _check_tensor(path, name, tensor)
-        known = width is None or not tensor.is_floating_point()
-        if not known and tensor.shape[1] not in _widths(name, width, metadata):
+        unknown = width is None or not tensor.is_floating_point() or _is_fit(name, metadata)
+        if not unknown and tensor.shape[1] not in _widths(name, width, metadata):
             raise EmbeddingError(
                 f"{path}: tensor {name!r} has width {tensor.shape[1]}, expected the model's {width}"
             )
@@ -144,6 +145,12 @@ def load(
         found = f"{metadata.get('model')!r} (hash {str(learned_on)[:12]})"
         raise EmbeddingError(f"{path}: learned on {found}, expected the model with hash {fingerprint[:12]}")
     return tensors, metadata
+
+
+def _is_fit(name: str, metadata: dict) -> bool:
+    """Whether these are the weights of a fit of queries (C + 1), which have no token's width."""
+    settings = metadata.get("settings")
+    return name in LAYERED and isinstance(settings, dict) and settings.get("readout") == "linear"
 
 
 def _widths(name: str, width: int, metadata: dict) -> set[int]:

@@ -7,6 +7,9 @@ import torch
 
 from kp_helpers.heatmaps import gaussian_target, pixel_centres
 
+CALIBRATION = (4.59, -6.35)
+"""a and b of `hit_probability`; 10_beyond_the_paper fits them again and shows how well they hold."""
+
 
 def argmax_keypoints(maps: torch.Tensor) -> torch.Tensor:
     """The centre of the largest pixel: (..., H, W) -> (..., 2) as (x, y) in [0,1]."""
@@ -46,6 +49,27 @@ def _centre_of_mass(maps: torch.Tensor) -> torch.Tensor:
     x = (maps.sum(dim=-2) * pixel_centres(width, maps)).sum(dim=-1) / total
     y = (maps.sum(dim=-1) * pixel_centres(height, maps)).sum(dim=-1) / total
     return torch.stack([x, y], dim=-1)
+
+
+def runner_up(maps: torch.Tensor, points: torch.Tensor, near: float = 0.08) -> torch.Tensor:
+    """How high a map is elsewhere, beside its height at its point: (...,) in [0,1], 0 for a single peak.
+
+    maps: (..., H, W), values >= 0, H equal to W. points: (..., 2) as (x, y) in [0,1], the maxima. Elsewhere:
+    the map times 1 - G, G a Gaussian of standard deviation `near` of the side and peak 1 at the point.
+    """
+    elsewhere = maps * (1 - gaussian_target(points, maps.shape[-1], near).to(maps))
+    least = torch.finfo(maps.dtype).tiny
+    return elsewhere.amax(dim=(-2, -1)) / maps.amax(dim=(-2, -1)).clamp_min(least)
+
+
+def hit_probability(runner_up: torch.Tensor) -> torch.Tensor:
+    """The probability that a fitted keypoint is within a twentieth of the picture, from `runner_up`.
+
+    1 / (1 + exp(-(a + b runner_up))) with `CALIBRATION`, which was fitted on validation pictures of the
+    figures world (preset "best", five labels, twelve joints); for another model or world it ranks pictures.
+    """
+    level, slope = CALIBRATION
+    return torch.sigmoid(level + slope * runner_up)
 
 
 def rank_gaussian(maps: torch.Tensor, k: int, sigma: float, floor: float = 1e-5) -> torch.Tensor:

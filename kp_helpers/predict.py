@@ -87,6 +87,8 @@ def opened(diffusion: Diffusion, path: Path, **looks) -> Reader:
     told = {"timestep": about["timestep"], "layers": about["layers"], "finest_layers": 0}
     reading = Reading(**{**learned["reading"], **told})
     settings = TestTime(**looks, reading=reading)
+    if learned.get("readout") == "linear":  # a fit always knows the mirrored picture, too
+        settings = settings.replace(mirror=True)
     if "appended" in tensors:
         how = {"readout": learned["readout"], "mode": learned["mode"], "best": about.get("best")}
         how |= {"rivals": tensors.get("rivals"), "midline": metrics.mirrored(about["joint"]) is None}

@@ -2,6 +2,7 @@
 
 import copy
 import resource
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -180,17 +181,14 @@ def test_too_little_memory_names_what_to_lower(tiny_sd):
     assert tiny_sd.unet.attn_processors == before
 
 
-class _at_most:
+@contextmanager
+def _at_most(more: int):
     """Address space for so many more bytes than the process has, and no more."""
-
-    def __init__(self, more: int):
-        self.more = more
-
-    def __enter__(self):
-        self.limits = resource.getrlimit(resource.RLIMIT_AS)
-        with open("/proc/self/statm") as file:
-            taken = int(file.read().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (taken + self.more, self.limits[1]))
-
-    def __exit__(self, *_):
-        resource.setrlimit(resource.RLIMIT_AS, self.limits)
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    with open("/proc/self/statm") as file:
+        taken = int(file.read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (taken + more, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)

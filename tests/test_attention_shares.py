@@ -1,10 +1,11 @@
-"""The row-by-row softmax with its own backward pass, against interpolation and softmax by autograd."""
+"""The plain maps against torch's interpolation, and their substitute and its backward pass against them."""
 
 import pytest
 import torch
 import torch.nn.functional as F
 
 from kp_helpers.attention import shares
+from kp_helpers.attention.maps import plain_maps
 
 SIDES = ((4, 6), (4, 6), (8, 12))
 
@@ -24,28 +25,29 @@ def coarse():
     return [(3 * torch.randn(2, 3, 5, *side, generator=generator)).requires_grad_(True) for side in SIDES]
 
 
-def _plain(coarse, size, rivals=None):
-    """Every head's maps at once, with F.interpolate and autograd."""
-    maps = []
-    for layer, one in enumerate(coarse):
-        fine = F.interpolate(one.flatten(0, 1), size=size, mode="bicubic", align_corners=False)
-        fine = fine.unflatten(0, one.shape[:2])
-        if rivals:
-            fine = torch.cat([fine, rivals[layer][:, :, None]], dim=2)
-        maps.append(fine.softmax(dim=2)[:, :, : one.shape[2]].mean(dim=1))
-    return torch.stack(maps).mean(dim=0)
-
-
 def _rivals(size):
     return [torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(layer)) for layer in range(3)]
 
 
 @pytest.mark.parametrize("size", [(16, 24), (7, 5)])
 @pytest.mark.parametrize("with_rivals", [False, True])
-@pytest.mark.parametrize("tokens", [None, [3, 0], slice(2, None), torch.tensor([1])])
-def test_shares_and_their_gradients(coarse, way, size, with_rivals, tokens):
+def test_the_plain_maps_are_torchs_interpolation_and_softmax(coarse, size, with_rivals):
     rivals = _rivals(size) if with_rivals else None
-    expected = _plain(coarse, size, rivals)[:, slice(None) if tokens is None else tokens]
+    expected = []
+    for layer, logits in enumerate(coarse):
+        fine = F.interpolate(logits.flatten(0, 1), size=size, mode="bicubic", align_corners=False)
+        powers = fine.unflatten(0, logits.shape[:2]).exp()
+        below = powers.sum(dim=2, keepdim=True) + (rivals[layer][:, :, None].exp() if rivals else 0)
+        expected.append((powers / below).mean(dim=1))
+    assert torch.allclose(plain_maps(coarse, size, rivals), sum(expected) / 3, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(16, 24), (7, 5)])
+@pytest.mark.parametrize("with_rivals", [False, True])
+@pytest.mark.parametrize("tokens", [None, [3, 0], slice(2, None), torch.tensor([1])])
+def test_the_substitute_has_the_plain_maps_and_gradients(coarse, way, size, with_rivals, tokens):
+    rivals = _rivals(size) if with_rivals else None
+    expected = plain_maps(coarse, size, rivals)[:, slice(None) if tokens is None else tokens]
     found = shares.mean_shares(coarse, size, rivals, tokens)
     assert torch.allclose(found, expected, atol=1e-6)
     slope = torch.randn(expected.shape, generator=torch.Generator().manual_seed(9))
@@ -65,14 +67,6 @@ def test_large_logits_stay_finite(way):
     logits = torch.tensor([200.0, -200.0, 0.0]).reshape(1, 1, 3, 1, 1).expand(1, 2, 3, 4, 4)
     found = shares.mean_shares([logits], 8)
     assert torch.equal(found[0, :, 0, 0], torch.tensor([1.0, 0.0, 0.0]))
-
-
-def test_upsampling_is_bicubic_interpolation():
-    coarse = torch.randn(2, 3, 6, 9, generator=torch.Generator().manual_seed(3))
-    for size in (32, 5, (12, 7)):
-        pair = size if isinstance(size, tuple) else (size, size)
-        expected = F.interpolate(coarse, size=pair, mode="bicubic", align_corners=False)
-        assert torch.allclose(shares.upsample(coarse, size), expected, atol=1e-5)
 
 
 def test_a_token_named_twice_is_refused(coarse):

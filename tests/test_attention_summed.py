@@ -1,10 +1,10 @@
-"""The tokens' share together, against softmax over all tokens and rivals by autograd."""
+"""The tokens' share together, against the sum of their plain maps."""
 
 import pytest
 import torch
-import torch.nn.functional as F
 
 from kp_helpers.attention import summed
+from kp_helpers.attention.maps import plain_maps
 
 SIDES = ((4, 6), (8, 12))
 
@@ -30,12 +30,9 @@ def _rivals(size, layers=2):
 
 @pytest.mark.parametrize("size", [(16, 24), (7, 5)])
 def test_the_share_and_its_gradient(coarse, way, size):
-    rivals, maps = _rivals(size), []
-    for logits, rival in zip(coarse, rivals, strict=True):
-        fine = F.interpolate(logits.flatten(0, 1), size=size, mode="bicubic", align_corners=False)
-        every = torch.cat([fine.unflatten(0, logits.shape[:2]), rival[:, :, None]], dim=2)
-        maps.append(every.softmax(dim=2)[:, :, :-1].sum(dim=2, keepdim=True).mean(dim=1))
-    expected, found = torch.stack(maps).mean(dim=0), summed.summed_share(coarse, size, rivals)
+    rivals = _rivals(size)
+    expected = plain_maps(coarse, size, rivals).sum(dim=1, keepdim=True)
+    found = summed.summed_share(coarse, size, rivals)
     assert found.shape == (2, 1, *size)
     assert torch.allclose(found, expected, atol=1e-6)
     slope = torch.randn(expected.shape, generator=torch.Generator().manual_seed(9))

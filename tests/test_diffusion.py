@@ -42,18 +42,6 @@ def _refused(model, *words):
         assert word in sentence, sentence
 
 
-def _edit(path, change):
-    content = json.loads(path.read_text())
-    change(content)
-    path.write_text(json.dumps(content))
-
-
-def _edit_tensors(path, change):
-    tensors = load_file(path)
-    change(tensors)
-    save_file(tensors, path, metadata={"format": "pt"})
-
-
 def test_a_good_folder_loads_frozen(tiny_sd, tiny_sd_folder):
     assert (tiny_sd.image_size, tiny_sd.context_width, tiny_sd.default_timestep) == (128, 32, 0)
     assert tiny_sd.fingerprint == hashlib.sha256((tiny_sd_folder / UNET).read_bytes()).hexdigest()
@@ -110,33 +98,15 @@ def test_a_missing_folder_beside_a_present_one_is_no_hub_id(tmp_path, monkeypatc
     _refused("models/mine", "models/mine: no such folder")
 
 
-def test_no_index(folder):
-    (folder / "model_index.json").unlink()
-    _refused(folder, "model_index.json: missing")
-
-
-@pytest.mark.parametrize("name", [UNET, VAE, TEXT])
-def test_truncated_weights(folder, name):
-    path = folder / name
-    path.write_bytes(path.read_bytes()[:-100])
-    _refused(folder, name, "truncated")
-
-
 class Hostile:
     def __reduce__(self):
         return print, ("it ran",)
 
 
-@pytest.mark.parametrize(
-    ("name", "pickle"),
-    [
-        (UNET, "diffusion_pytorch_model.bin"),
-        (VAE, "diffusion_pytorch_model.bin"),
-        (TEXT, "pytorch_model.bin"),
-    ],
-)
-def test_a_pickle_is_read_as_numbers_and_what_asks_for_code_is_refused(folder, tiny_sd, name, pickle, capfd):
+@pytest.mark.parametrize("name", [UNET, TEXT])
+def test_a_pickle_is_read_as_numbers_and_what_asks_for_code_is_refused(folder, tiny_sd, name, capfd):
     path, part = folder / name, name.split("/")[0]
+    pickle = "diffusion_pytorch_model.bin" if name == UNET else "pytorch_model.bin"
     tensors = load_file(path)
     path.unlink()
     torch.save(tensors, path.with_name(pickle))
@@ -195,14 +165,6 @@ def test_half_precision_alone_is_taken_and_made_float32(folder, tiny_sd, sharded
         assert torch.equal(value, expected[key].half().float()), key
 
 
-@pytest.mark.parametrize("name", [UNET, VAE, TEXT])
-def test_a_git_lfs_pointer_is_named(folder, name):
-    (folder / name).write_text(
-        "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 3438167540\n"
-    )
-    _refused(folder, name, "is a Git LFS pointer", "git lfs pull")
-
-
 def test_any_scheduler_gives_its_noise_schedule(folder, tiny_sd):
     path = folder / "scheduler" / "scheduler_config.json"
     config = json.loads(path.read_text())
@@ -210,18 +172,6 @@ def test_any_scheduler_gives_its_noise_schedule(folder, tiny_sd):
         json.dumps({**config, "_class_name": "UniPCMultistepScheduler", "disable_corrector": [0]})
     )
     assert torch.equal(diffusion.load(folder).scheduler.alphas_cumprod, tiny_sd.scheduler.alphas_cumprod)
-
-
-def test_a_scheduler_without_its_betas(folder):
-    path = "scheduler/scheduler_config.json"
-    _edit(folder / path, lambda config: config.update(beta_strat=config.pop("beta_start")))
-    _refused(folder, f"{path}: has no 'beta_start', expected it; the nearest setting is 'beta_strat'")
-
-
-def test_an_inpainting_model_is_refused(folder):
-    _edit(folder / "unet" / "config.json", lambda config: config.update(in_channels=9))
-    _edit_tensors(folder / UNET, lambda t: t.update({"conv_in.weight": torch.zeros(16, 9, 3, 3)}))
-    _refused(folder, "unet/config.json: in_channels is 9, expected 4; inpainting")
 
 
 def test_a_dtype_may_be_a_name_and_no_other(folder):
@@ -238,68 +188,103 @@ def test_the_device_is_a_gpu_where_there_is_one(monkeypatch):
         assert loading._available("auto") == expected
 
 
-@pytest.mark.parametrize("name", [UNET, VAE, TEXT])
-def test_missing_weights(folder, name):
-    (folder / name).unlink()
-    _refused(folder, name, "missing", "safetensors")
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 3438167540\n"
+SCHEDULER = "scheduler/scheduler_config.json"
 
 
-@pytest.mark.parametrize("name", [UNET, VAE, TEXT])
-def test_a_tensor_missing(folder, name):
-    lost = next(reversed(load_file(folder / name)))
-    _edit_tensors(folder / name, lambda tensors: tensors.pop(lost))
-    _refused(folder, name, "missing", lost.split(".", 1)[1])
+def _without(name):
+    return lambda folder: (folder / name).unlink()
 
 
-@pytest.mark.parametrize("name", [UNET, VAE, TEXT])
-def test_a_tensor_of_another_shape(folder, name):
-    spoilt = next(key for key, value in load_file(folder / name).items() if value.ndim == 2)
-    _edit_tensors(folder / name, lambda t: t.update({spoilt: t[spoilt][:, :-1].contiguous()}))
-    _refused(folder, name, spoilt.split(".", 1)[1])
+def _with(name, content: bytes):
+    return lambda folder: (folder / name).write_bytes(content)
 
 
-@pytest.mark.parametrize("name", [UNET, VAE, TEXT])
-def test_nan_in_the_weights(folder, name):
-    spoilt = next(iter(load_file(folder / name)))
-    _edit_tensors(folder / name, lambda t: t[spoilt].view(-1)[:1].fill_(float("nan")))
-    _refused(folder, name, "NaN")
+def _cut_off(folder):
+    (folder / UNET).write_bytes((folder / UNET).read_bytes()[:-100])
 
 
-@pytest.mark.parametrize(
-    "path, key, nearest",
-    [
-        ("unet/config.json", "layers_per_blok", "layers_per_block"),
-        ("vae/config.json", "scaling_facto", "scaling_factor"),
-    ],
-)
-def test_an_unknown_setting(folder, path, key, nearest):
-    _edit(folder / path, lambda config: config.update({key: 2}))
-    _refused(folder, path, repr(key), repr(nearest))
+def _set(name, **changes):
+    """A JSON file with other values; None removes the key."""
+
+    def edit(folder):
+        content = json.loads((folder / name).read_text()) | changes
+        (folder / name).write_text(json.dumps({k: v for k, v in content.items() if v is not None}))
+
+    return edit
 
 
-@pytest.mark.parametrize("path", ["model_index.json", "unet/config.json", "tokenizer/tokenizer_config.json"])
-@pytest.mark.parametrize("content", ["{", "[]", "[" * 100_000])
-def test_malformed_json(folder, path, content):
-    (folder / path).write_text(content)
-    _refused(folder, path)
+def _spoilt(name, change):
+    """Weights of which one tensor, the first with two axes, is another, or none."""
+
+    def edit(folder):
+        tensors = load_file(folder / name)
+        key = next(key for key, value in tensors.items() if value.ndim == 2)
+        changed = change(tensors.pop(key))
+        save_file(tensors if changed is None else {**tensors, key: changed}, folder / name, {"format": "pt"})
+
+    return edit
 
 
-def test_a_component_that_brings_code(folder):
-    (folder / "unet" / "my_unet.py").write_text("raise SystemExit('ran')")
-    _refused(folder, "unet/my_unet.py", "code")
+def _nine_channels(folder):
+    _set("unet/config.json", in_channels=9)(folder)
+    weights = load_file(folder / UNET) | {"conv_in.weight": torch.zeros(16, 9, 3, 3)}
+    save_file(weights, folder / UNET, metadata={"format": "pt"})
 
 
-@pytest.mark.parametrize("part", ["unet", "text_encoder", "tokenizer"])
-@pytest.mark.parametrize("key", ["auto_map", "trust_remote_code"])
-def test_a_config_that_asks_for_code(folder, part, key):
-    path = f"{part}/{model_folder.CONFIGS[part]}"
-    _edit(folder / path, lambda config: config.update({key: {"AutoModel": "my_unet.Mine"}}))
-    _refused(folder, path, repr(key))
+WRONG = {
+    "row 2": (_without("model_index.json"), "model_index.json: missing"),
+    "no weights": (_without(UNET), f"{UNET}: missing, found no weights"),
+    "row 3": (_cut_off, f"{UNET}: truncated or no safetensors file"),
+    "row 8": (
+        _set("unet/config.json", layers_per_blok=2),
+        "'layers_per_blok'; the nearest known one is",
+    ),
+    "row 8, VAE": (
+        _set("vae/config.json", scaling_facto=2),
+        "unknown setting 'scaling_facto'",
+    ),
+    "row 9": (_with("model_index.json", b"{"), "model_index.json: malformed JSON"),
+    "row 9, a list": (_with("unet/config.json", b"[]"), "unet/config.json: holds a list"),
+    "row 9, deep": (
+        _with("tokenizer/tokenizer_config.json", b"[" * 100_000),
+        "tokenizer_config.json: malformed JSON",
+    ),
+    "row 10": (
+        _with("unet/my_unet.py", b"raise SystemExit('ran')"),
+        "unet/my_unet.py: the model folder brings code",
+    ),
+    "row 10, map": (
+        _set("unet/config.json", auto_map={"A": "b.C"}),
+        "unet/config.json: 'auto_map' asks for code",
+    ),
+    "row 10, trust": (
+        _set("tokenizer/tokenizer_config.json", trust_remote_code=True),
+        "'trust_remote_code' asks",
+    ),
+    "row 10, kind": (
+        _set("model_index.json", unet=["my_unet", "UNet2DConditionModel"]),
+        "unet is ['my_unet', 'UNet2DConditionModel'], expected ['diffusers', 'UNet2DConditionModel']",
+    ),
+    "row 72": (_with(UNET, POINTER), f"{UNET}: is a Git LFS pointer, expected weights; `git lfs pull`"),
+    "row 74": (
+        _set(SCHEDULER, beta_start=None, beta_strat=1),
+        f"{SCHEDULER}: has no 'beta_start', expected it; the nearest setting is 'beta_strat'",
+    ),
+    "row 75": (_nine_channels, "unet/config.json: in_channels is 9, expected 4; inpainting"),
+}
+for _name in (UNET, VAE, TEXT):
+    WRONG |= {
+        f"row 5, {_name}": (_spoilt(_name, lambda tensor: None), "is missing, expected all of"),
+        f"row 6, {_name}": (_spoilt(_name, lambda tensor: tensor[:, 1:].contiguous()), "by config.json"),
+        f"row 7, {_name}": (_spoilt(_name, lambda tensor: tensor * torch.nan), "holds NaN or infinite"),
+    }
 
 
-def test_a_component_of_another_kind(folder):
-    _edit(folder / "model_index.json", lambda index: index.update(unet=["my_unet", "UNet2DConditionModel"]))
-    _refused(folder, "model_index.json", "my_unet", "expected ['diffusers', 'UNet2DConditionModel']")
+@pytest.mark.parametrize(("spoil", "sentence"), WRONG.values(), ids=WRONG)
+def test_a_wrong_folder_is_refused_by_name(spoil, sentence, folder):
+    spoil(folder)
+    _refused(folder, sentence)
 
 
 def test_offline_and_not_cached_says_how_to_fetch(tmp_path, monkeypatch):
@@ -345,16 +330,11 @@ def test_a_hub_id_is_recorded_with_the_commit(folder, tmp_path, monkeypatch):
     )
 
 
-@pytest.mark.parametrize("timestep", [1000, -1, "10", True])
-def test_the_default_timestep_is_checked(folder, timestep):
-    (folder / "keypoint_kit.json").write_text(json.dumps({"timestep": timestep}))
-    with pytest.raises(
-        ModelError, match=r"keypoint_kit.json: timestep is .*, expected an integer from 0 to 999"
-    ):
-        model_folder.default_timestep(folder, 1000)
-
-
-def test_the_default_timestep_comes_from_the_folder(folder):
+def test_the_default_timestep_comes_from_the_folder_and_is_checked(folder):
+    for timestep in (1000, -1, "10", True):
+        (folder / "keypoint_kit.json").write_text(json.dumps({"timestep": timestep}))
+        with pytest.raises(ModelError, match=r"timestep is .*, expected an integer from 0 to 999"):
+            model_folder.default_timestep(folder, 1000)
     (folder / "keypoint_kit.json").write_text(json.dumps({"timestep": 140}))
     assert diffusion.load(folder).default_timestep == 140
 

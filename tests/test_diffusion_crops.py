@@ -15,22 +15,15 @@ def _as_pil(image):
     return Image.fromarray((image.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8))
 
 
-def test_a_window_of_whole_pixels_is_pils_crop():
+@pytest.mark.parametrize(("larger", "rim", "near"), [(1, 0, 0.5), (4, 4, 2)])
+def test_a_window_is_pils_crop(larger, rim, near):
+    """Enlarged, inside of it: at its rim PIL knows nothing beyond the crop, and the window does."""
     image, (x, y, n) = _picture(), (5, 12, 8)
     centre = torch.tensor([[(x + n / 2) / 32, (y + n / 2) / 32]])
-    found = vision.crop(image[None], centre, n / 32, n)[0]
-    wanted = np.asarray(_as_pil(image).crop((x, y, x + n, y + n))) / 255
-    assert np.allclose(found.permute(1, 2, 0), wanted, atol=0.5 / 255 + 1e-6)
-
-
-def test_a_window_enlarged_is_pils_enlarged_crop():
-    """Inside of it: at its rim PIL knows nothing beyond the crop, and the window does."""
-    image, (x, y, n) = _picture(), (5, 12, 8)
-    centre = torch.tensor([[(x + n / 2) / 32, (y + n / 2) / 32]])
-    found = vision.crop(image[None], centre, n / 32, 4 * n)[0]
-    cut = _as_pil(image).crop((x, y, x + n, y + n)).resize((4 * n, 4 * n), Image.Resampling.BILINEAR)
-    difference = np.abs(found.permute(1, 2, 0).numpy() - np.asarray(cut) / 255)[4:-4, 4:-4]
-    assert difference.max() < 2 / 255
+    found = vision.crop(image[None], centre, n / 32, larger * n)[0].permute(1, 2, 0).numpy()
+    cut = _as_pil(image).crop((x, y, x + n, y + n)).resize((larger * n,) * 2, Image.Resampling.BILINEAR)
+    inside = slice(rim, larger * n - rim)
+    assert np.abs(found - np.asarray(cut) / 255)[inside, inside].max() < near / 255 + 1e-6
 
 
 def test_what_lies_outside_the_image_is_zero():

@@ -43,12 +43,6 @@ def _edit(path, **changes):
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-def _edit_tensors(path, change):
-    tensors = load_file(path)
-    change(tensors)
-    save_file(tensors, path, metadata={"format": "pt"})
-
-
 def _layers(encoder, ids, count):
     """The numbers behind the first `count` layers of a text encoder, layer by layer."""
     hidden = encoder.embeddings(input_ids=ids)
@@ -150,20 +144,12 @@ def test_a_vae_that_overflows_in_float16_stays_in_float32(folder, upcast, expect
 
 
 def test_the_second_encoder_is_checked_as_the_first(folder):
-    path = folder / SECOND
-    whole = path.read_bytes()
-    path.write_bytes(whole[:-100])
-    _refused(folder, SECOND, "truncated")
-    path.write_bytes(whole)
-    _edit_tensors(path, lambda t: t["text_projection.weight"][:1].fill_(float("nan")))
+    tensors = load_file(folder / SECOND)
+    tensors["text_projection.weight"][:1] = float("nan")
+    save_file(tensors, folder / SECOND, metadata={"format": "pt"})
     _refused(folder, SECOND, "text_projection.weight", "NaN")
-    _edit_tensors(path, lambda t: t.update({"text_projection.weight": torch.zeros(3, 16)}))
-    _refused(folder, SECOND, "text_projection.weight", "(3, 16)", "(12, 16)")
-    _edit_tensors(path, lambda t: t.pop("text_projection.weight"))
-    _refused(folder, SECOND, "text_projection.weight", "missing")
-    torch.save(load_file(path), path.with_name("weights.bin"))
-    path.unlink()
-    _refused(folder, SECOND, "found only weights.bin, a pickle of another name")
+    (folder / SECOND).unlink()
+    _refused(folder, f"{SECOND}: missing, found no weights")
 
 
 def test_the_second_pair_must_be_there_and_bring_no_code(folder):

@@ -6,7 +6,7 @@ import torch
 
 from kp_helpers import config, reading
 from kp_helpers.embeddings import Appended
-from kp_helpers.evaluate import average, map_correlations, side_by_side, token_cosines
+from kp_helpers.evaluate import map_correlations, token_cosines
 
 TEST = config.profile("smoke").test
 
@@ -35,10 +35,3 @@ def test_cosines_are_of_tokens_in_their_order(learned):
     assert found[0, 1] == pytest.approx(float(by_hand), abs=1e-6) and found[0, 2] == pytest.approx(
         1, abs=1e-6
     )
-
-
-def test_an_average_and_all_tokens_together(learned):
-    assert torch.allclose(average(learned[:2]).tokens, (learned[0].tokens + learned[1].tokens) / 2)
-    both = side_by_side(learned[:2])
-    assert both.tokens.shape == (6, learned[0].tokens.shape[1]) and both.mode == "readout"
-    assert torch.equal(both.context[5:8], learned[0].tokens)

@@ -7,8 +7,6 @@ import pytest
 import torch
 
 from kp_helpers import config, diffusion
-from kp_helpers.evaluate import ridge
-from kp_helpers.evaluate.ridge import STRENGTH
 from kp_helpers.figures import evaluate, limbs, pointing, ridge_table
 from kp_helpers.figures.__main__ import main
 from kp_helpers.figures.captions import Caption
@@ -20,6 +18,8 @@ from kp_helpers.figures.scene import LIMBS
 from kp_helpers.figures.tables import tables
 from kp_helpers.figures.taught import taught
 from kp_helpers.heatmaps import gaussian_target
+from kp_helpers.stages import linear
+from kp_helpers.stages.linear import STRENGTH
 
 FEW = {2: 2, 3: 1}
 
@@ -92,7 +92,7 @@ def test_the_fits_are_those_of_the_kits_ridge():
     weights = ridge_table.fits(features, joints, {3: 1})
     for column, joint in enumerate(JOINTS):
         targets = gaussian_target(joints.points[:, column], 64, 0.05)
-        known = ridge.fit(ridge.moments(torch.stack(features), targets), STRENGTH * 64**2)
+        known = linear.fit(linear.moments(torch.stack(features), targets), STRENGTH * 64**2)
         assert torch.allclose(weights[joint, 3][0], known.weights.float(), atol=1e-6)
 
 

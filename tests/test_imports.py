@@ -94,8 +94,7 @@ def test_there_is_no_import_cycle():
 
 def test_what_is_imported_is_declared():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    lines = [*project["dependencies"], *project["optional-dependencies"]["cuda"]]
-    declared = {Requirement(line).name.lower().replace("_", "-") for line in lines}
+    declared = {Requirement(line).name.lower().replace("_", "-") for line in project["dependencies"]}
     owners = metadata.packages_distributions()
     tops = {other.split(".")[0] for path in FILES for other in imported(path)}
     for top in sorted(tops - sys.stdlib_module_names - {"kp_helpers"}):

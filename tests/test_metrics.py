@@ -101,26 +101,6 @@ def test_means_leave_out_what_is_not_visible():
         metrics.mean([np.nan, 1.0])
 
 
-def test_the_macro_mean_weighs_joints_equally():
-    hits, visible = [[1, 0, 1], [1, 0, 1], [0, 1, 1]], [[1, 1, 0], [1, 0, 0], [1, 0, 0]]
-    assert metrics.macro_mean(hits, visible) == Score(pytest.approx((2 / 3 + 0) / 2), 4)
-    assert metrics.macro_mean(hits, np.zeros((3, 3))) == Score(None, 0)
-
-
-def test_mirror_confusion_is_a_share_of_the_misses():
-    other = (1200.0, 500.0)
-    predicted = [(1000, 510), (1190, 500), (1200, 530), (500, 500), (1200, 500)]
-    assert metrics.mirror_confusion(predicted, TRUE, other, FRAME) == Score(0.75, 4)
-    assert metrics.mirror_confusion(predicted, TRUE, other, FRAME, [1, 1, 0, 1, 0]) == Score(0.5, 2)
-    assert metrics.mirror_confusion([TRUE], TRUE, other, FRAME) == Score(None, 0)
-
-
-def test_names_of_the_other_side():
-    assert metrics.mirrored("left_foot") == "right_foot" and metrics.mirrored("right_elbow") == "left_elbow"
-    assert metrics.mirrored("head") is None and metrics.mirrored("left") is None
-    assert set(metrics.SECTOR) == set(metrics.LIMB_ENDS)
-
-
 def test_wrong_input_is_named():
     with pytest.raises(ValueError, match="predicted has shape .3,., expected .*, 2. as .x, y. in pixels"):
         metrics.within((1, 2, 3), TRUE, FRAME)
@@ -152,3 +132,7 @@ def test_the_other_side_in_the_spellings_that_people_use(joint, other):
 @pytest.mark.parametrize("joint", ["head", "neck", "pelvis", "lip", "Lip", "rib", "Leye", "left"])
 def test_a_name_that_says_no_side_is_of_the_middle(joint):
     assert metrics.mirrored(joint) is None
+
+
+def test_every_joint_with_a_sector_has_its_limbs():
+    assert set(metrics.SECTOR) == set(metrics.LIMB_ENDS)

@@ -52,12 +52,6 @@ def test_the_similarity_is_that_of_pycocotools():
     assert ours.min() < 0.2 and ours.max() > 0.8, "the cases must span the measure"
 
 
-def test_one_joint_by_its_formula():
-    """30 pixels off on a person of 10,000 square pixels, sigma of the ankle."""
-    expected = np.exp(-(30**2) / (2 * 10_000 * (2 * 0.089) ** 2))
-    assert metrics.oks([(30, 0)], [(0, 0)], 10_000, [0.089]) == pytest.approx(expected)
-
-
 def test_what_cannot_be_seen_does_not_count():
     points, true = [(0, 0), (9, 9)], [(0, 0), (np.nan, np.nan)]
     assert metrics.oks(points, true, 100, [0.1, 0.1], [True, False]) == 1

@@ -50,7 +50,7 @@ def test_modules_know_their_commands(command):
 
 
 def test_there_is_no_other_kind_of_command():
-    assert len(commands()) == 19 and all(line.startswith(("make ", "python ")) for line in commands())
+    assert len(commands()) == 18 and all(line.startswith(("make ", "python ")) for line in commands())
 
 
 def test_its_tables_are_those_of_the_committed_runs(tmp_path):

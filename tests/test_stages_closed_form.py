@@ -6,9 +6,8 @@ import torch
 import torch.nn.functional as F
 
 from kp_helpers import attention, embeddings
-from kp_helpers.evaluate import ridge
 from kp_helpers.heatmaps import gaussian_target
-from kp_helpers.stages import closed_form
+from kp_helpers.stages import closed_form, linear
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +79,7 @@ def test_row_90_where_there_is_no_float64_a_fit_goes_through_the_cpu():
         return closed_form.direction(zip(features, maps, strict=True), 0.1)
 
     def weights(features, maps):
-        return ridge.fit(ridge.moments(features, maps), 1.0).weights
+        return linear.fit(linear.moments(features, maps), 1.0).weights
 
     for found in (token, weights):
         assert torch.equal(found(*there), found(seen, targets))

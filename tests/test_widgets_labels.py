@@ -187,7 +187,7 @@ def test_a_file_that_is_no_coco_is_refused_and_kept(folder, tmp_path):
     absent = {"id": 1, "image_id": 1, "category_id": 1, "keypoints": [0, 0, 0], "absent": 3}
     for text, told in [
         ("{", "is no JSON"),
-        ("[]", "images is no list of objects"),
+        ("[]", r"it is \[\]: Input should be a valid dictionary"),
         (json.dumps({**content, "annotations": [absent]}), r"annotations\[0\]: absent is no list"),
     ]:
         path.write_text(text)

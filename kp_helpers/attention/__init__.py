@@ -8,6 +8,7 @@ layer is never run.
 """
 
 from kp_helpers.attention.layers import AttentionError, cross_attention_layers, readout_layers
+from kp_helpers.attention.linear import linear_features, linear_map
 from kp_helpers.attention.maps import (
     attention_maps,
     logits,
@@ -24,6 +25,8 @@ __all__ = [
     "Query",
     "attention_maps",
     "cross_attention_layers",
+    "linear_features",
+    "linear_map",
     "logits",
     "maps_from_queries",
     "queries",

@@ -1,4 +1,7 @@
-"""From queries and a context to maps: logits at a layer's own resolution, upsampled, softmax over tokens."""
+"""From queries and a context to maps: logits at a layer's own resolution, upsampled, softmax over tokens.
+
+`plain_maps` is the definition; `shares` and `summed` hold its faster substitutes.
+"""
 
 from collections.abc import Sequence
 
@@ -34,6 +37,28 @@ def attention_maps(
     """
     asked = queries(unet, latents, timestep, context, layers=layers, precision=precision, pooled=pooled)
     return maps_from_queries(unet, asked, context, size=size, tokens=tokens)
+
+
+def plain_maps(
+    coarse: Sequence[torch.Tensor],
+    size: int | tuple[int, int],
+    rivals: Sequence[torch.Tensor] | None = None,
+) -> torch.Tensor:
+    """What a map is: softmax over tokens of the upsampled logits, mean over heads and layers, (B, N, H, W).
+
+    Arguments as for `shares.mean_shares`, its substitute with less memory; `summed.summed_share` is that of
+    the sum over tokens. Every head's maps are held here, so learning and reading take the substitutes, and
+    the tests hold those to this.
+    """
+    count = coarse[0].shape[2]
+    maps = []
+    for layer, logits in enumerate(coarse):
+        fine = upsample(logits, size)
+        if rivals is not None:  # their log-sum-exp stands for them as one more token
+            fine = torch.cat([fine, rivals[layer][:, :, None]], dim=2)
+        shares = fine.softmax(dim=2)  # softmax over tokens
+        maps.append(shares[:, :, :count].mean(dim=1))
+    return torch.stack(maps).mean(dim=0)
 
 
 def maps_from_queries(

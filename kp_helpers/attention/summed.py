@@ -1,4 +1,4 @@
-"""The share of each pixel that several tokens have together, against rivals whose sums are known.
+"""The share of each pixel that several tokens have together, the substitute for a sum over `maps.plain_maps`.
 
 Read-out mode sums its tokens' maps, so no token's own map is needed. With l_n the upsampled logits of a head
 and r the rivals' log-sum-exp, the tokens' weights are x_n = exp(l_n - r), and their share together is
@@ -28,7 +28,7 @@ def summed_share(
     time.
     """
     few = sum(logits.shape[1:3].numel() for logits in coarse) * size[0] * size[1] <= FEW
-    if few or coarse[0].is_cuda:  # whose kernels make no difference between one map and many
+    if few or coarse[0].is_cuda:  # a GPU has no use for one head at a time
         return mean_shares(coarse, size, rivals).sum(dim=1, keepdim=True)
     return _SummedShare.apply(size, rivals, *coarse)
 

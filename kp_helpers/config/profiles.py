@@ -88,17 +88,7 @@ _PROFILES: dict[str, dict[str, dict]] = {
 _PRESETS = {
     "paper": Change(),
     "best": Change(
-        appended={
-            "readout": "spatial",
-            "init": "closed_form",
-            "objective": "cross_entropy",
-            "learning_rate": 0.01,
-            "localization_weight": 0.0,
-            "equivariance_weight": 0.0,
-            "mirror": "rivals",
-        },
-        test={"mirror": True},
-        reading={"finest_layers": 3},
+        appended={"mode": "readout", "readout": "linear", "base": "caption"}, test={"mirror": True}
     ),
 }
 """What a preset changes over any profile; 10_beyond_the_paper measures them."""

@@ -51,6 +51,10 @@ class BaseStage(Settings):
 class AppendedStage(Settings):
     """The supervised stage of [S]: further tokens whose map lands on a named joint."""
 
+    base: Literal["learned", "caption"] = Field(
+        "learned",
+        description="the base: tokens of the base stage, or of an empty caption, which the U-Net knows",
+    )
     ratio: Positive = Field(
         0.2, description="r: round(r N) tokens are appended to the base's N, at least one"
     )
@@ -93,10 +97,10 @@ class AppendedStage(Settings):
     objective: Literal["mse", "cross_entropy", "soft_argmax", "oks"] = Field(
         "mse", description="target loss: squared error as in [S], or one of the kit's own in `losses`"
     )
-    readout: Literal["sum", "mean", "best", "spatial"] = Field(
+    readout: Literal["sum", "mean", "best", "spatial", "linear"] = Field(
         "sum",
         description="the keypoint's map from the appended tokens' maps, silent in [S]; spatial: their mean "
-        "logit's softmax over pixels in the place of tokens",
+        "logit's softmax over pixels in the place of tokens; linear: no tokens, a ridge fit of the queries",
     )
     layer_tokens: bool = Field(
         False, description="whether each read-out layer has tokens of its own; read-out mode only"
@@ -123,6 +127,10 @@ class AppendedStage(Settings):
             found = f"restarts is {self.restarts} and readout {self.readout!r}"
             raise ValueError(
                 f"restart_by is 'agreement', {found}; expected 3 restarts or more, and no 'best'"
+            )
+        if self.readout == "linear" and self.mode == "coupled":
+            raise ValueError(
+                "readout is 'linear' and mode 'coupled', expected mode 'readout': a fit conditions no U-Net"
             )
         if self.layer_tokens and self.mode == "coupled":
             raise ValueError(

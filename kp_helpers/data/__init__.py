@@ -2,10 +2,10 @@
 
 from kp_helpers.data.coco import write_coco
 from kp_helpers.data.cut_out import cut_out
-from kp_helpers.data.draw import draw, split
+from kp_helpers.data.draw import draw
 from kp_helpers.data.errors import DataError
 from kp_helpers.data.folder import ImageFolder
-from kp_helpers.data.label_table import write_table
+from kp_helpers.data.labels import write_table
 from kp_helpers.data.sample import KeypointSample, Samples
 from kp_helpers.data.threedpw import ThreeDPW
 
@@ -17,7 +17,6 @@ __all__ = [
     "ThreeDPW",
     "cut_out",
     "draw",
-    "split",
     "write_coco",
     "write_table",
 ]

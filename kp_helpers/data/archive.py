@@ -3,13 +3,11 @@
 import bz2
 import gzip
 import lzma
-import shutil
 import stat
 import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from kp_helpers.data.errors import DataError
@@ -19,8 +17,7 @@ LARGEST_RATIO = 100
 ALWAYS_ALLOWED = 2**24
 """Bytes that even the smallest archive may hold."""
 _CHUNK = 2**20
-_DECOMPRESS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
-_LITTER = {"__MACOSX", ".DS_Store"}
+_DECOMPRESS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open, b"]\0\0": lzma.open}
 _DAMAGE = (zipfile.BadZipFile, tarfile.TarError, EOFError, RuntimeError, zlib.error, lzma.LZMAError)
 
 
@@ -28,77 +25,69 @@ def unpack(archive: str | Path, target: str | Path) -> list[str]:
     """Unpack a .zip or .tar (also .gz, .bz2, .xz) into the folder `target`; returns the files' names.
 
     Refused with a DataError, and without a trace in or beside `target`: a name with `..`, an absolute path, a
-    link or device, two entries of one name, more bytes than LARGEST_RATIO times the archive's, a damaged or
-    encrypted archive, and anything at the top of the archive that `target` already has. What macOS leaves in
-    archives is not unpacked.
+    link or device, more bytes than LARGEST_RATIO times the archive's, a damaged or encrypted archive, and
+    anything at the top of the archive that `target` already has. What macOS leaves in archives is not
+    unpacked: a second archive would bring it once more.
     """
     archive, target = Path(archive), Path(target)
     if not archive.is_file():
         raise DataError(f"{archive}: no such archive")
     if not target.parent.is_dir():
         raise DataError(f"{target.parent}: no such folder, expected the one that {target.name} is to be in")
-    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
-        with archive.open("rb") as file:
-            start = file.read(6)
-        extract = _extract_zip if start.startswith(b"PK") else _extract_tar
-        extract(archive, aside)
-        names = [path.relative_to(aside).as_posix() for path in sorted(aside.rglob("*")) if path.is_file()]
-        _move(archive, aside, target)
-    except DataError:
-        raise
-    except (*_DAMAGE, ValueError, OSError) as error:
-        reason = f"{type(error).__name__}: {str(error)[:120]}"
-        raise DataError(f"{archive}: cannot be unpacked ({reason})") from None
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as name:
+        aside = Path(name)
+        try:
+            _extract(archive, aside)
+            names = [
+                path.relative_to(aside).as_posix() for path in sorted(aside.rglob("*")) if path.is_file()
+            ]
+            _move(archive, aside, target)
+        except DataError:
+            raise
+        except (*_DAMAGE, ValueError, OSError) as error:
+            reason = f"{type(error).__name__}: {str(error)[:120]}"
+            raise DataError(f"{archive}: cannot be unpacked ({reason})") from None
     return names
 
 
-def _extract_zip(archive: Path, folder: Path) -> None:
-    """zipfile writes no more bytes of an entry than the size that is summed here."""
-    with zipfile.ZipFile(archive) as opened:
-        entries = opened.infolist()
-        for entry in entries:
-            if stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
-                raise _no_file(archive, entry.filename)
-        _check_size(archive, sum(entry.file_size for entry in entries))
-        wanted = _wanted(archive, [entry.filename for entry in entries])
-        opened.extractall(folder, [entry for entry in entries if entry.filename in wanted])
-
-
-def _extract_tar(archive: Path, folder: Path) -> None:
-    """All that is decompressed, headers too, is counted before tarfile reads it."""
+def _extract(archive: Path, folder: Path) -> None:
     with archive.open("rb") as file:
         start = file.read(6)
+    if start.startswith(b"PK"):
+        with zipfile.ZipFile(archive) as opened:  # which writes no more bytes than the sizes say
+            _check_size(archive, sum(entry.file_size for entry in opened.infolist()))
+            for entry in opened.infolist():
+                kind = stat.S_IFMT(entry.external_attr >> 16)
+                _check_entry(archive, entry.filename, kind in (0, stat.S_IFREG, stat.S_IFDIR))
+            opened.extractall(folder, [name for name in opened.namelist() if not _is_litter(name)])
+        return
     decompress = next((use for mark, use in _DECOMPRESS.items() if start.startswith(mark)), open)
-    size = 0
     with decompress(archive, "rb") as raw:
-        while chunk := raw.read(_CHUNK):
+        size = 0
+        while chunk := raw.read(_CHUNK):  # headers can be bombs too, and tarfile reads them whole
             size += len(chunk)
             _check_size(archive, size)
-    with tarfile.open(archive) as opened:
-        entries = opened.getmembers()
-        for entry in entries:
-            if not (entry.isdir() or entry.isreg()) or entry.issparse():
-                raise _no_file(archive, entry.name)
-        wanted = _wanted(archive, [entry.name for entry in entries])
-        members = [entry for entry in entries if entry.name in wanted]
-        opened.extractall(folder, members, filter="data")
+        raw.seek(0)
+        with tarfile.open(fileobj=raw, mode="r:") as opened:
+            for entry in opened:
+                plain = entry.isdir() or (entry.isreg() and not entry.issparse())
+                _check_entry(archive, entry.name, plain)
+            entries = [entry for entry in opened if not _is_litter(entry.name)]
+            opened.extractall(folder, entries, filter="data")
 
 
-def _wanted(archive: Path, names: Iterable[str]) -> set[str]:
-    """The names that are unpacked, all of them checked; backslashes and drives count as separators."""
-    wanted: set[str] = set()
-    for name in names:
-        path = PurePosixPath(name.replace("\\", "/"))
-        if path.is_absolute() or ".." in path.parts or ":" in name or "\0" in name:
-            raise DataError(f"{archive}: {name[:120]!r} leads out of the folder, expected a path inside it")
-        if name in wanted:
-            raise DataError(f"{archive}: {name[:120]!r} is there twice, expected each name once")
-        if not path.name.startswith("._") and not _LITTER & set(path.parts):
-            wanted.add(name)
-    return wanted
+def _check_entry(archive: Path, name: str, plain: bool) -> None:
+    """Refuse what zipfile and tarfile would move into the folder; backslashes separate names, too."""
+    path = PurePosixPath(name.replace("\\", "/"))
+    if not plain:
+        raise DataError(f"{archive}: {name[:120]!r} is a link or a device, expected files and folders")
+    if path.is_absolute() or ".." in path.parts or ":" in name or "\0" in name:
+        raise DataError(f"{archive}: {name[:120]!r} leads out of the folder, expected a path inside it")
+
+
+def _is_litter(name: str) -> bool:
+    path = PurePosixPath(name.replace("\\", "/"))
+    return path.name.startswith("._") or bool({"__MACOSX", ".DS_Store"} & set(path.parts))
 
 
 def _check_size(archive: Path, size: int) -> None:
@@ -106,10 +95,6 @@ def _check_size(archive: Path, size: int) -> None:
     most = max(ALWAYS_ALLOWED, LARGEST_RATIO * packed)
     if size > most:
         raise DataError(f"{archive}: {packed} bytes that unpack to more than {most}")
-
-
-def _no_file(archive: Path, name: str) -> DataError:
-    return DataError(f"{archive}: {name[:120]!r} is a link or a device, expected files and folders")
 
 
 def _move(archive: Path, aside: Path, target: Path) -> None:

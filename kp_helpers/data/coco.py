@@ -7,18 +7,51 @@ keypoint, 0 is not labelled, and 1 (hidden) and 2 (seen) count alike, as they do
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from kp_helpers.data.errors import DataError
-from kp_helpers.data.labels import Labels, checked_box, image_name, rows
+from pydantic import BaseModel, ValidationError
+
+from kp_helpers.data.errors import DataError, sentence
+from kp_helpers.data.labels import Box, Labels, checked_box, image_name, labels_of
 from kp_helpers.data.sample import KeypointSample, Point
 from kp_helpers.metrics.lengths import box_area
 from kp_helpers.store import replace_file
 
 CROWD, NO_KEYPOINTS, NO_LABEL = "of a crowd", "without keypoints", "images without a label"
 NO_JOINT, NOWHERE = "people without a labelled joint", "joints said to be seen at (0, 0)"
+
+
+class _Image(BaseModel, strict=True):
+    id: int
+    file_name: Any = None
+    width: Any = None
+    height: Any = None
+    upright: Any = False
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """What the file says of the image's size; a placeholder of zeros says nothing."""
+        return (self.width, self.height) if self.width and self.height else None
+
+
+class _Category(BaseModel, strict=True):
+    id: int
+    keypoints: list[str] = []
+
+
+class _File(BaseModel, strict=True):
+    images: list[_Image]
+    categories: list[_Category]
+    annotations: list[dict]
+
+
+class _Person(BaseModel, strict=True):
+    """Of an annotation what is looked at once it is known to be a person's."""
+
+    keypoints: list[float]
+    bbox: list[float] | None = None
 
 
 def read_coco(path: str | Path) -> tuple[tuple[str, ...], list[Labels], dict[str, int]]:
@@ -30,29 +63,29 @@ def read_coco(path: str | Path) -> tuple[tuple[str, ...], list[Labels], dict[str
     """
     path = Path(path)
     content = _parsed(path)
-    images, categories = (_by_id(path, key, content[key]) for key in ("images", "categories"))
-    names = {number: _names(path, category) for number, category in categories.items()}
+    images = _by_id(f"{path}: images", content.images)
+    categories = _by_id(f"{path}: categories", content.categories)
     left_out, people, labels = Counter(), Counter(), []
-    for number, annotation in enumerate(content["annotations"]):
+    for number, annotation in enumerate(content.annotations):
         where = f"{path}: annotations[{number}]"
         image = _looked_up(where, annotation, "image_id", images)
-        keypoints = _looked_up(where, annotation, "category_id", names)
+        names = _looked_up(where, annotation, "category_id", categories).keypoints
         if annotation.get("iscrowd"):
             left_out[CROWD] += 1
-        elif not keypoints or "keypoints" not in annotation:
+            continue
+        if not names or "keypoints" not in annotation:
             left_out[NO_KEYPOINTS] += 1
+            continue
+        own = _labels(where, image, annotation, names, people)
+        people[own.image] += 1
+        left_out[NOWHERE] += sum(v > 0 and x == y == 0 for x, y, v in _triples(annotation["keypoints"]))
+        if any(math.isfinite(x) for x, _ in own.points.values()):
+            labels.append(own)
         else:
-            file = image_name(f"{path}: file_name", image.get("file_name"))
-            own = _labels(where, annotation, image, Labels(file, people[file], {}), keypoints)
-            people[file] += 1
-            if at_origin := sum(v > 0 and x == y == 0 for x, y, v in _triples(annotation)):
-                left_out[NOWHERE] += at_origin
-            if any(math.isfinite(x) for x, _ in own.points.values()):
-                labels.append(own)
-            else:
-                left_out[NO_JOINT] += 1
+            left_out[NO_JOINT] += 1
     left_out[NO_LABEL] = len(images) - len(people)
-    return tuple(dict.fromkeys(name for own in names.values() for name in own)), labels, dict(left_out)
+    every = tuple(dict.fromkeys(name for one in categories.values() for name in one.keypoints))
+    return every, labels, dict(+left_out)
 
 
 def write_coco(
@@ -69,10 +102,11 @@ def write_coco(
     sample's box; COCO's area is a segment's, of which 0.53 of the box stands in.
     `upright`, a key of ours: pixels are those of the image as its EXIF tag turns it, if it has one.
     """
-    labels = rows(samples, points, root)
+    labels = labels_of(samples, points, root)
     names = list(dict.fromkeys(name for own in labels for name in own.points))
     sizes = {own.image: own.size for own in labels}
     images = {name: number for number, name in enumerate(sizes, 1)}
+    scores = [1.0] * len(labels) if scores is None else scores
     content = {
         "images": [
             {"id": images[name], "file_name": name, "width": width, "height": height, "upright": True}
@@ -81,44 +115,50 @@ def write_coco(
         "categories": [{"id": 1, "name": "person", "keypoints": names, "skeleton": []}],
         "annotations": [
             {"id": number, "image_id": images[own.image], "score": float(score), **_annotation(own, names)}
-            for number, (own, score) in enumerate(zip(labels, scores or [1.0] * len(labels), strict=True), 1)
+            for number, (own, score) in enumerate(zip(labels, scores, strict=True), 1)
         ],
     }
     return replace_file(path, lambda partial: partial.write_text(json.dumps(content, allow_nan=False)))
 
 
-def _parsed(path: Path) -> dict:
+def _annotation(own: Labels, names: list[str]) -> dict:
+    keypoints: list[float] = []
+    for name in names:
+        x, y = own.points.get(name, (math.nan, math.nan))
+        keypoints += [float(x), float(y), 2] if math.isfinite(x) and math.isfinite(y) else [0, 0, 0]
+    x0, y0, x1, y1 = map(float, own.box)
+    return {
+        "category_id": 1,
+        "keypoints": keypoints,
+        "num_keypoints": keypoints[2::3].count(2),
+        "bbox": [x0, y0, x1 - x0, y1 - y0],
+        "area": float(box_area(own.box)),
+        "iscrowd": 0,
+    }
+
+
+def _parsed(path: Path) -> _File:
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: is no JSON ({str(error)[:120]})") from None
-    for key in ("images", "annotations", "categories"):
-        rows_of = content.get(key) if type(content) is dict else None
-        if type(rows_of) is not list or any(type(row) is not dict for row in rows_of):
-            raise DataError(f"{path}: {key} is no list of objects, expected COCO's layout")
-    return content
+    return _validated(_File, str(path), content)
 
 
-def _by_id(path: Path, key: str, entries: list[dict]) -> dict[int, dict]:
-    table = {entry.get("id"): entry for entry in entries if type(entry.get("id")) is int}
+def _validated(kind: type[BaseModel], where: str, content):
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        raise DataError(sentence(where, error)) from None
+
+
+def _by_id(where: str, entries: Sequence[_Image | _Category]) -> dict:
+    table = {entry.id: entry for entry in entries}
     if len(table) < len(entries):
-        raise DataError(
-            f"{path}: {key} have {len(table)} different ids, expected {len(entries)} whole numbers"
-        )
+        raise DataError(f"{where} have {len(table)} different ids, expected {len(entries)}")
     return table
-
-
-def _names(path: Path, category: dict) -> list[str]:
-    names = category.get("keypoints", [])
-    if (
-        type(names) is not list
-        or any(type(name) is not str for name in names)
-        or len(set(names)) < len(names)
-    ):
-        raise DataError(f"{path}: category {category['id']}: keypoints are no list of different names")
-    return names
 
 
 def _looked_up(where: str, annotation: dict, key: str, table: dict):
@@ -128,60 +168,42 @@ def _looked_up(where: str, annotation: dict, key: str, table: dict):
     return table[number]
 
 
-def _labels(where: str, annotation: dict, image: dict, person: Labels, names: list[str]) -> Labels:
-    values = annotation["keypoints"]
-    if type(values) is not list or len(values) != 3 * len(names) or not all(map(_is_number, values)):
-        raise DataError(f"{where}: keypoints are not {3 * len(names)} numbers, x, y and v of each name")
-    for name, v in zip(names, values[2::3], strict=True):
-        if v not in (0, 1, 2):
-            looks = ", which looks like a score of a prediction" if 0 < v < 1 else ""
-            raise DataError(f"{where}: the third number of {name!r} is {v}{looks}; expected 0, 1 or 2")
-    points = [
-        (float(x), float(y)) if v and (x or y) else (math.nan, math.nan) for x, y, v in _triples(annotation)
-    ]
-    return replace(
-        person,
-        points=dict(zip(names, points, strict=True)),
-        box=_box(where, annotation.get("bbox")),
-        size=_size(image),
-        upright=image.get("upright") is True,
+def _labels(where: str, image: _Image, annotation: dict, names: list[str], people: Counter) -> Labels:
+    """A person's labels; people: how many of each image are known already."""
+    file = image_name(f"{where}: file_name", image.file_name)
+    person = _validated(_Person, where, annotation)
+    return Labels(
+        file,
+        people[file],
+        points=_points(where, person.keypoints, names),
+        box=_box(f"{where}: bbox", person.bbox),
+        size=image.size,
+        upright=image.upright is True,
     )
 
 
-def _triples(annotation: dict) -> list[tuple[float, float, float]]:
-    values = annotation["keypoints"]
-    return list(zip(values[::3], values[1::3], values[2::3], strict=True))
+def _points(where: str, values: list[float], names: list[str]) -> dict[str, Point]:
+    """Name -> (x, y), NaN where it is not labelled."""
+    if len(values) != 3 * len(names) or len(set(names)) < len(names):
+        count = 3 * len(names)
+        raise DataError(f"{where}: {len(values)} keypoints, expected {count}: x, y and v of different names")
+    points = {}
+    for name, (x, y, v) in zip(names, _triples(values), strict=True):
+        if v not in (0, 1, 2):
+            looks = ", which looks like a score of a prediction" if 0 < v < 1 else ""
+            raise DataError(f"{where}: the third number of {name!r} is {v:g}{looks}; expected 0, 1 or 2")
+        points[name] = (x, y) if v and (x or y) else (math.nan, math.nan)
+    return points
 
 
-def _size(image: dict) -> tuple[int, int] | None:
-    """What the file says of the image's size; a placeholder of zeros says nothing."""
-    size = (image.get("width"), image.get("height"))
-    return size if all(size) else None
+def _triples(values: list[float]) -> Iterator[tuple[float, float, float]]:
+    return zip(values[::3], values[1::3], values[2::3], strict=True)
 
 
-def _box(where: str, box) -> tuple[float, float, float, float] | None:
-    if box is None or box == []:
+def _box(where: str, box: list[float] | None) -> Box | None:
+    if not box:
         return None
-    if type(box) is not list or len(box) != 4 or not all(map(_is_number, box)):
-        raise DataError(f"{where}: bbox is {str(box)[:80]}, expected x, y, width, height")
-    x, y, width, height = map(float, box)
-    return checked_box(f"{where}: bbox", (x, y, x + width, y + height))
-
-
-def _is_number(value) -> bool:
-    return type(value) is float or (type(value) is int and abs(value) < 2**53)
-
-
-def _annotation(own: Labels, names: list[str]) -> dict:
-    points = [own.points.get(name, (math.nan, math.nan)) for name in names]
-    known = [all(map(math.isfinite, point)) for point in points]
-    triples = [(float(x), float(y), 2) if k else (0, 0, 0) for (x, y), k in zip(points, known, strict=True)]
-    x0, y0, x1, y1 = map(float, own.box)
-    return {
-        "category_id": 1,
-        "keypoints": [value for triple in triples for value in triple],
-        "num_keypoints": sum(known),
-        "bbox": [x0, y0, x1 - x0, y1 - y0],
-        "area": float(box_area(own.box)),
-        "iscrowd": 0,
-    }
+    if len(box) != 4:
+        raise DataError(f"{where} is {str(box)[:80]}, expected x, y, width, height")
+    x, y, width, height = box
+    return checked_box(where, (x, y, x + width, y + height))

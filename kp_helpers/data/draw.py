@@ -31,12 +31,3 @@ def draw(
     rng = np.random.default_rng(seed)
     chosen = rng.permutation(sorted(by_sequence))[:count]
     return [by_sequence[name][rng.integers(len(by_sequence[name]))] for name in chosen]
-
-
-def split(
-    samples: Sequence[KeypointSample], train: int, test: int, seed: int, *, visible: Collection[str] = ()
-) -> tuple[list[int], list[int]]:
-    """Indices of training and of test frames out of one set of samples, no sequence on both sides."""
-    test_frames = draw(samples, test, (seed, 0), visible=visible)
-    used = {samples[index].sequence for index in test_frames}
-    return draw(samples, train, (seed, 1), visible=visible, without=used), test_frames

@@ -1,7 +1,9 @@
-"""The errors of the data layer, and the one for a name that is not among those that exist."""
+"""The errors of the data layer, and the sentences for an unknown name and for a wrong field."""
 
 import difflib
 from collections.abc import Sequence
+
+from pydantic import ValidationError
 
 
 class DataError(ValueError):
@@ -19,3 +21,13 @@ def known(name: str, names: Sequence[str], field: str) -> str:
         hint = f", did you mean {near[0]!r}?" if near else "."
         raise DataError(f"{field} {name!r} is unknown{hint} Known: {', '.join(names)}")
     return name
+
+
+def sentence(where: str, error: ValidationError) -> str:
+    """The first problem that pydantic found: the field, what it is, and what was expected."""
+    first = error.errors(include_url=False)[0]
+    field = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in first["loc"]).lstrip(".")
+    if first["type"] == "missing":
+        return f"{where}: has no {field}, expected it"
+    expected = first["msg"].partition(" or instance of")[0]
+    return f"{where}: {field or 'it'} is {repr(first['input'])[:80]}: {expected}"

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from kp_helpers.data.coco import read_coco
 from kp_helpers.data.errors import DataError
-from kp_helpers.data.label_table import read_table
 from kp_helpers.data.labelled_images import LabelledImages
-from kp_helpers.data.labels import Labels, extent
+from kp_helpers.data.labels import Labels, extent, read_table
 
 SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".jp2", ".ppm")
 UNREAD = (".heic", ".heif", ".avif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".svg")

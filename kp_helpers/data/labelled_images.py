@@ -88,18 +88,15 @@ class LabelledImages(Samples):
 
     def _checked(self, labels: Sequence[Labels], skip_damaged: bool) -> dict[str, tuple[int, int]]:
         """Image -> size of every image that can be used, or all problems with the images are named."""
-        told = {own.image: own.size for own in labels}
-        paths = {image: self.root / image for image in told}
-        found, problems = {}, []
+        sizes, problems = {}, []
         for turn in dict.fromkeys(map(self._turn, labels)):
-            own = {paths[label.image]: None for label in labels if self._turn(label) == turn}
-            sizes, wrong = check_images(own, rotation=turn, skip_damaged=skip_damaged)
-            found, problems = found | sizes, problems + wrong
-        sizes = {image: found[path] for image, path in paths.items() if path in found}
-        problems += [
-            f"{paths[image]}: is {size}, expected {told[image]} as its labels say"
-            for image, size in sizes.items()
-            if told[image] not in (None, size)
-        ]
+            images = {self.root / own.image: own.image for own in labels if self._turn(own) == turn}
+            found, wrong = check_images(images, rotation=turn, skip_damaged=skip_damaged)
+            sizes |= {images[path]: size for path, size in found.items()}
+            problems += wrong
+        for image, told in {own.image: own.size for own in labels}.items():
+            if image in sizes and told not in (None, sizes[image]):
+                path = self.root / image
+                problems.append(f"{path}: is {sizes[image]}, expected {told} as its labels say")
         refuse_all(problems)
         return sizes

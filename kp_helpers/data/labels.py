@@ -1,16 +1,38 @@
-"""Labels of one person in one image as a file of labels holds them, whatever the file's format."""
+"""Labels of people in images, whatever the file's format, and the format that is a CSV table.
 
+The table has a header and one keypoint a row:
+
+| column | content |
+| --- | --- |
+| image | path of the image within its folder |
+| keypoint | its name |
+| x, y | pixels from the image's corner, a pixel's centre at +0.5; both empty where it is not known |
+| person | optional: number of the person in the image, 0 where it is left out |
+| visible | optional: 1, or 0 for a point that is to count for nothing |
+| x0, y0, x1, y1 | optional: the person's box in pixels, the same in all rows of the person |
+| upright | optional: 1 if pixels are those of the image as its EXIF tag turns it, the same in all rows |
+
+Rows of a person need not stand together. Other columns are refused, so that a misspelt one is noticed.
+"""
+
+import csv
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Annotated
 
 import numpy as np
+import pandas as pd
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from kp_helpers.data.errors import DataError
+from kp_helpers.data.errors import DataError, known, sentence
 from kp_helpers.data.sample import KeypointSample, Point
+from kp_helpers.store import replace_file
 
 Box = tuple[float, float, float, float]
+BOX = ("x0", "y0", "x1", "y1")
+COLUMNS = ("image", "person", "keypoint", "x", "y", "visible", *BOX, "upright")
 
 
 @dataclass(frozen=True)
@@ -42,10 +64,10 @@ def image_name(where: str, name) -> str:
 
 def extent(points: Sequence[Point]) -> Box | None:
     """The box of the points that are known, None where they span none."""
-    known = np.array([point for point in points if np.isfinite(point).all()]).reshape(-1, 2)
-    if len(known) < 2 or (np.ptp(known, axis=0) == 0).any():
+    finite = np.array([point for point in points if np.isfinite(point).all()]).reshape(-1, 2)
+    if len(finite) < 2 or (np.ptp(finite, axis=0) == 0).any():
         return None
-    return (*known.min(axis=0).tolist(), *known.max(axis=0).tolist())
+    return (*finite.min(axis=0).tolist(), *finite.max(axis=0).tolist())
 
 
 def checked_box(where: str, corners: Sequence[float]) -> Box | None:
@@ -56,7 +78,7 @@ def checked_box(where: str, corners: Sequence[float]) -> Box | None:
     return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
 
 
-def rows(
+def labels_of(
     samples: Sequence[KeypointSample], points: Sequence[Mapping[str, Point]], root: str | Path
 ) -> list[Labels]:
     """Points by name, in pixels of each sample's frame, as labels to be written; root: of the images."""
@@ -69,3 +91,93 @@ def rows(
         name = path.relative_to(root).as_posix()
         found.append(Labels(name, sample.person, own, box=sample.box, size=sample.frame_size))
     return found
+
+
+class _Row(BaseModel):
+    """A row of the table, made from its texts."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    image: str
+    keypoint: str
+    x: Annotated[float, BeforeValidator(lambda text: "nan" if text == "" else text)]
+    y: Annotated[float, BeforeValidator(lambda text: "nan" if text == "" else text)]
+    person: Annotated[int, Field(ge=0)] = 0
+    visible: bool = True
+    box: Box | None = None
+    upright: bool = False
+
+
+def read_table(path: str | Path) -> tuple[tuple[str, ...], list[Labels], dict[str, int]]:
+    """Names of all keypoints, the labels in the file's order, and nothing left out, as `coco.read_coco`."""
+    path = Path(path)
+    people: dict[tuple[str, int], dict[str, _Row]] = {}
+    for number, row in enumerate(_rows(path), 2):
+        image = image_name(f"{path}: row {number}: image", row.image)
+        rows = people.setdefault((image, row.person), {})
+        if row.keypoint in rows:
+            again = f"{row.keypoint!r} of person {row.person} in {image} a second time"
+            raise DataError(f"{path}: row {number}: {again}")
+        rows[row.keypoint] = row
+    names = tuple(dict.fromkeys(name for rows in people.values() for name in rows))
+    return names, [_labels(path, *who, rows) for who, rows in people.items()], {}
+
+
+def _rows(path: Path) -> list[_Row]:
+    rows = []
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, restkey="a value beyond the columns", strict=True)
+            for column in reader.fieldnames or ():
+                for mark, name in ((";", "semicolons"), ("\t", "tabs")):
+                    if mark in column:
+                        raise DataError(f"{path}: its columns are separated by {name}, expected commas")
+                known(column, COLUMNS, f"{path}: column")
+            for row in reader:
+                corners = [row.pop(name, "") for name in BOX]
+                rows.append(_Row(**row, box=corners if any(corners) else None))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: is no CSV in UTF-8 ({str(error)[:120]})") from None
+    except ValidationError as error:
+        raise DataError(sentence(f"{path}: row {len(rows) + 2}", error)) from None
+    return rows
+
+
+def _labels(path: Path, image: str, person: int, rows: Mapping[str, _Row]) -> Labels:
+    """One person's rows as labels; what is said of the person must be the same in all of them."""
+    where = f"{path}: person {person} in {image}"
+    boxes = {checked_box(f"{where}: box", row.box) if row.box else None for row in rows.values()}
+    upright = {row.upright for row in rows.values()}
+    for what, values in (("boxes", boxes), ("values of upright", upright)):
+        if len(values) > 1:
+            raise DataError(f"{where} has {len(values)} {what}, expected the same in all rows")
+    return Labels(
+        image,
+        person,
+        points={name: (row.x, row.y) for name, row in rows.items()},
+        hidden=frozenset(name for name, row in rows.items() if not row.visible),
+        box=boxes.pop(),
+        upright=upright.pop(),
+    )
+
+
+def write_table(
+    path: str | Path,
+    samples: Sequence[KeypointSample],
+    points: Sequence[Mapping[str, Point]],
+    root: str | Path,
+) -> Path:
+    """Write points (name -> (x, y) in pixels of the frame, one mapping a sample); image names within `root`.
+
+    A point that is not finite has empty x and y; visible and upright are 1 throughout.
+    """
+    rows = [
+        (own.image, own.person, name, *map(float, point), 1, *map(float, own.box), 1)
+        for own in labels_of(samples, points, root)
+        for name, point in own.points.items()
+    ]
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    table.loc[~np.isfinite(table[["x", "y"]]).all(axis=1), ["x", "y"]] = np.nan
+    return replace_file(path, lambda partial: table.to_csv(partial, index=False))

@@ -46,11 +46,10 @@ class DType:
     def __init__(self, buffers: Buffers, code="", align=False, copy=True):
         if type(code) is not str:
             raise Refused(f"an array type given by a {type(code).__name__}, expected a code such as 'f8'")
-        code = code.lstrip("<>|=")
-        text = _TEXT.fullmatch(code)
-        if not (text or code in _NUMBERS):
-            raise Refused(f"an array of type {code[:20]!r}, expected plain numbers or text")
-        self.code, self.order = code, ""
+        self.code = code.lstrip("<>|=")
+        self.order = ""
+        if self.code not in _NUMBERS and not _TEXT.fullmatch(self.code):
+            raise Refused(f"an array of type {self.code[:20]!r}, expected plain numbers or text")
 
     def build(self, buffers: Buffers, state) -> None:
         """Take numpy's (version, order, None, None, None, size, alignment, flags)."""
@@ -59,15 +58,15 @@ class DType:
         version, order, base, names, fields, size, _, flags = state[:8]
         if version not in (3, 4) or order not in ("<", ">", "|", "="):
             raise Refused(f"an array type of version {str(version)[:20]}, expected 3 or 4 and a byte order")
+        self.order = order
         if any(part is not None for part in (base, names, fields)) or flags not in _FLAGS:
             raise Refused("an array type with fields or objects inside, expected plain numbers or text")
-        self.order = order
         if size not in (-1, self.finished().itemsize):
             raise Refused(f"an array type {self.code} of {str(size)[:20]} bytes")
 
     def finished(self) -> np.dtype:
         """The real type, made from a code and a byte order that were checked."""
-        return np.dtype(("" if self.order == "|" else self.order) + self.code)
+        return np.dtype(self.order.replace("|", "") + self.code)
 
 
 class Array:

@@ -1,14 +1,15 @@
 """Reading a pickle of plain values and number arrays without running any of it.
 
-A pickle is a program. This machine knows the instructions that build lists, dicts, strings and numbers, and
-of what a pickle may call only the few names with which numpy writes an array; each is answered by a stand-in
-that notes its arguments. Everything else is refused by name. Nothing that a file names is imported or called.
+A pickle is a program. Python's own unpickler follows it here, cut down to the instructions that build lists,
+dicts, strings and numbers; and of what a pickle may call there are only the few names with which numpy writes
+an array, each answered by a stand-in that notes its arguments. Everything else is refused by name. Nothing
+that a file names is imported or called.
 """
 
-import codecs
 import io
+import pickle
 import pickletools
-from collections.abc import Iterator
+import struct
 from pathlib import Path
 
 from kp_helpers.data.errors import DataError
@@ -19,21 +20,20 @@ LARGEST_FILE = 2**28
 MOST_STEPS = 1_000_000
 DEEPEST = 32
 
-_VALUES = (  # instructions that bring their value with them
-    *("INT", "LONG", "BININT", "BININT1", "BININT2", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
-    *("STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"),
+_FOLLOWED = {
+    *("PROTO", "FRAME", "STOP", "MARK", "POP", "POP_MARK", "DUP"),
+    *("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE", "GET", "BINGET", "LONG_BINGET"),
+    *("NONE", "NEWTRUE", "NEWFALSE", "INT", "LONG", "BININT", "BININT1", "BININT2", "LONG1", "LONG4"),
+    *("FLOAT", "BINFLOAT", "STRING", "BINSTRING", "SHORT_BINSTRING"),
+    *("UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"),
     *("BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"),
-)
-_FIXED = {
-    "NONE": lambda: None,
-    "NEWTRUE": lambda: True,
-    "NEWFALSE": lambda: False,
-    "EMPTY_LIST": list,
-    "EMPTY_DICT": dict,
-    "EMPTY_TUPLE": tuple,
+    *("EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"),
+    *("EMPTY_LIST", "LIST", "APPEND", "APPENDS", "EMPTY_DICT", "DICT", "SETITEM", "SETITEMS"),
+    *("GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD"),
 }
-_SHORT_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _PLAIN = (str, bytes, bytearray, int, float, bool, type(None))
+_DAMAGE = (pickle.UnpicklingError, struct.error, EOFError)
+_DAMAGE += (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 def load(path: str | Path):
@@ -55,166 +55,103 @@ def loads(data: bytes, name: str | Path):
     damage, and beyond the bounds on steps and depth that keep memory and time small.
     """
     try:
-        return _plain(_Machine(Buffers(2 * len(data))).run(data), {}, 0)
+        return _plain(_Unpickler(data).load(), {}, 0)
     except Refused as error:
         raise DataError(f"{name}: {error}") from None
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+    except _DAMAGE as error:
         reason = f"{type(error).__name__}: {str(error)[:120]}"
         raise DataError(f"{name}: damaged ({reason}), expected a pickle of plain values and arrays") from None
 
 
-def _instructions(data: bytes) -> Iterator[tuple[str, object]]:
-    """Names and arguments as `pickletools.genops` gives them, to which the quoted strings of protocol 0, what
-    Python 2 wrote by default, have to be plain ASCII, though an array's content stands in them.
-    """
-    file = io.BytesIO(data)
-    while True:
-        opcode = pickletools.code2op.get(file.read(1).decode("latin1"))
-        if opcode is None:
-            raise ValueError("an unknown instruction, or none where one should be")
-        quoted = opcode.name == "STRING"
-        yield opcode.name, _quoted(file.readline()) if quoted else opcode.arg and opcode.arg.reader(file)
-        if opcode.name == "STOP":
-            return
+class _Unpickler(pickle._Unpickler):
+    """The unpickler that Python keeps beside its faster one in C, whose steps can be exchanged one by one."""
 
+    def __init__(self, data: bytes):
+        # Bytes in memory, not an open file: of a file, a length that lies would be allocated first.
+        super().__init__(io.BytesIO(data), encoding="latin1")
+        self.dispatch = _Steps()
+        self.buffers = Buffers(2 * len(data))
 
-def _quoted(line: bytes) -> str:
-    """The 8-bit string that stands in quotes, with escapes, to the end of its line."""
-    line = line.strip()
-    if len(line) < 2 or line[:1] != line[-1:] or line[:1] not in (b"'", b'"'):
-        raise ValueError("a string without its quotes")
-    return codecs.escape_decode(line[1:-1])[0].decode("latin1")
+    def find_class(self, module: str, name: str):
+        if f"{module} {name}" not in NAMES:
+            what = f"{module}.{name}"[:80]
+            raise Refused(f"asks for {what!r}, which is refused; expected plain values and numpy arrays")
+        return NAMES[f"{module} {name}"]
 
-
-class _Machine:
-    """The pickle machine, cut down: a stack, a memo, and the marks that divide the stack."""
-
-    def __init__(self, buffers: Buffers):
-        self.buffers = buffers
-        self.stack: list = []
-        self.below: list[list] = []
-        self.memo: dict = {}
-
-    def run(self, data: bytes):
-        """Follow the instructions to the end and return what is left on the stack.
-
-        Bytes, not an open file: of a file, a length that lies would be allocated before it is found wanting.
-        """
-        for step, (name, argument) in enumerate(_instructions(data)):
-            if step >= MOST_STEPS:
-                raise Refused(f"more than {MOST_STEPS} instructions, expected a few thousand")
-            self._step(name, argument)
-        return self.stack.pop()
-
-    def _step(self, name: str, argument) -> None:
-        if name in _VALUES:
-            self.stack.append(argument)
-        elif name in _FIXED:
-            self.stack.append(_FIXED[name]())
-        elif name in _SHORT_TUPLES:
-            self._tuple(_SHORT_TUPLES[name])
-        elif name in _STEPS:
-            _STEPS[name](self, argument)
-        elif name not in ("PROTO", "FRAME", "STOP"):
-            raise Refused(f"holds the instruction {name}, which builds no plain value")
-
-    def _tuple(self, length: int) -> None:
-        if len(self.stack) < length:
-            raise Refused("a tuple of more values than there are")
-        self.stack[-length:] = [tuple(self.stack[-length:])]
-
-    def _mark(self, _) -> None:
-        self.below.append(self.stack)
-        self.stack = []
-
-    def _since_mark(self) -> list:
-        items, self.stack = self.stack, self.below.pop()
-        return items
-
-    def _collect(self, kind) -> None:
-        items = self._since_mark()
-        self.stack.append(kind(items))
-
-    def _append(self, items: list) -> None:
+    def append_to_list(self, items: list) -> None:
         if type(self.stack[-1]) is not list:
             raise Refused(f"appends to a {type(self.stack[-1]).__name__}, expected a list")
         self.stack[-1].extend(items)
 
-    def _set(self, items: list) -> None:
+    def set_in_dict(self, items: list) -> None:
+        """Keys are strings, since hashing a deep tuple can crash Python."""
         if type(self.stack[-1]) is not dict:
             raise Refused(f"sets an item of a {type(self.stack[-1]).__name__}, expected a dict")
-        self.stack[-1].update(_pairs(items))
+        if len(items) % 2 or any(type(key) is not str for key in items[::2]):
+            raise Refused("a dict with keys other than strings")
+        self.stack[-1].update(zip(items[::2], items[1::2], strict=True))
 
-    def _set_one(self, _) -> None:
-        value, key = self.stack.pop(), self.stack.pop()
-        self._set([key, value])
-
-    def _remember(self, key) -> None:
-        self.memo[key] = self.stack[-1]
-
-    def _pop(self, _) -> None:
-        if self.stack:
-            self.stack.pop()
-        else:
-            self._since_mark()
-
-    def _stack_name(self, _) -> None:
-        name, module = self.stack.pop(), self.stack.pop()
-        if type(name) is not str or type(module) is not str:
-            raise Refused("asks for a name that is no string")
-        self._name(f"{module} {name}")
-
-    def _name(self, name: str) -> None:
-        if name not in NAMES:
-            what = ".".join(name.split(" ", 1))[:80]
-            raise Refused(f"asks for {what!r}, which is refused; expected plain values and numpy arrays")
-        self.stack.append(NAMES[name])
-
-    def _call(self, _) -> None:
-        arguments, function = self.stack.pop(), self.stack.pop()
+    def call(self) -> None:
+        arguments = self.stack.pop()
+        function = self.stack.pop()
         if type(function) is not Call or type(arguments) is not tuple:
             raise Refused(f"calls a {type(function).__name__}, expected one of numpy's array functions")
-        self.stack.append(function.answer(self.buffers, *arguments))
+        self.append(function.answer(self.buffers, *arguments))
 
-    def _build(self, _) -> None:
+    def build(self) -> None:
         state = self.stack.pop()
-        build = getattr(type(self.stack[-1]), "build", None)
-        if build is None:
-            raise Refused(
-                f"gives a state to a {type(self.stack[-1]).__name__}, expected an array or its type"
-            )
-        build(self.stack[-1], self.buffers, state)
+        target = self.stack[-1]
+        if not hasattr(target, "build"):
+            raise Refused(f"gives a state to a {type(target).__name__}, expected an array or its type")
+        target.build(self.buffers, state)
+
+    def append_one(self) -> None:
+        value = self.stack.pop()
+        self.append_to_list([value])
+
+    def set_one(self) -> None:
+        value = self.stack.pop()
+        key = self.stack.pop()
+        self.set_in_dict([key, value])
+
+    def marked_dict(self) -> None:
+        items = self.pop_mark()
+        self.append({})
+        self.set_in_dict(items)
+
+    def bytes_to_change(self) -> None:
+        """Of the length that is there; Python's own step allocates the length that the file says."""
+        length = int.from_bytes(self.read(8), "little")
+        self.append(bytearray(self.read(length)))
 
 
-_STEPS = {
-    "MARK": _Machine._mark,
-    "POP": _Machine._pop,
-    "POP_MARK": lambda machine, _: machine._since_mark(),
-    "DUP": lambda machine, _: machine.stack.append(machine.stack[-1]),
-    "TUPLE": lambda machine, _: machine._collect(tuple),
-    "LIST": lambda machine, _: machine._collect(list),
-    "DICT": lambda machine, _: machine._collect(_pairs),
-    "APPEND": lambda machine, _: machine._append([machine.stack.pop()]),
-    "APPENDS": lambda machine, _: machine._append(machine._since_mark()),
-    "SETITEM": _Machine._set_one,
-    "SETITEMS": lambda machine, _: machine._set(machine._since_mark()),
-    "MEMOIZE": lambda machine, _: machine._remember(len(machine.memo)),
-    **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), _Machine._remember),
-    **dict.fromkeys(
-        ("GET", "BINGET", "LONG_BINGET"), lambda machine, key: machine.stack.append(machine.memo[key])
-    ),
-    "GLOBAL": _Machine._name,
-    "STACK_GLOBAL": _Machine._stack_name,
-    "REDUCE": _Machine._call,
-    "BUILD": _Machine._build,
+_EXCHANGED = {
+    "PROTO": lambda unpickler: unpickler.read(1),  # the instructions say what they need, not the number
+    "APPEND": _Unpickler.append_one,
+    "APPENDS": lambda unpickler: unpickler.append_to_list(unpickler.pop_mark()),
+    "SETITEM": _Unpickler.set_one,
+    "SETITEMS": lambda unpickler: unpickler.set_in_dict(unpickler.pop_mark()),
+    "DICT": _Unpickler.marked_dict,
+    "REDUCE": _Unpickler.call,
+    "BUILD": _Unpickler.build,
+    "BYTEARRAY8": _Unpickler.bytes_to_change,
 }
 
 
-def _pairs(items: list) -> dict:
-    """Keys and values in turn as a dict; keys are strings, since hashing a deep tuple can crash Python."""
-    if len(items) % 2 or any(type(key) is not str for key in items[::2]):
-        raise Refused("a dict with keys other than strings")
-    return dict(zip(items[::2], items[1::2], strict=True))
+class _Steps:
+    """Instruction -> the step that follows it, for the first MOST_STEPS of those that are followed."""
+
+    def __init__(self):
+        self.taken = 0
+
+    def __getitem__(self, code: int):
+        self.taken += 1
+        if self.taken > MOST_STEPS:
+            raise Refused(f"more than {MOST_STEPS} instructions, expected a few thousand")
+        name = pickletools.code2op[chr(code)].name
+        if name not in _FOLLOWED:
+            raise Refused(f"holds the instruction {name}, which builds no plain value")
+        return _EXCHANGED.get(name) or pickle._Unpickler.dispatch[code]
 
 
 def _plain(value, seen: dict, depth: int):

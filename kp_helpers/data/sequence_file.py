@@ -11,19 +11,6 @@ from kp_helpers.data.safe_pickle import load
 _TRACKS = {"jointPositions": (72,), "poses2d": (3, 18), "campose_valid": ()}
 """Key -> shape of one frame of one person; each key holds a list with one array a person."""
 _ALSO_BY_PERSON = ("poses", "trans", "poses_60Hz", "trans_60Hz", "betas", "genders", "v_template_clothed")
-_BETAS = (10, 300)
-_GENDERS = ("f", "m")
-
-
-@dataclass(frozen=True)
-class Body:
-    """Who a track shows: gender "f" or "m", and the first ten of SMPL's shape numbers, (10,).
-
-    Each is None where the file does not tell.
-    """
-
-    gender: str | None
-    betas: np.ndarray | None
 
 
 @dataclass(frozen=True)
@@ -41,7 +28,6 @@ class Track:
     detections: np.ndarray
     camera_valid: np.ndarray
     detected: np.ndarray
-    body: Body
 
 
 @dataclass(frozen=True)
@@ -75,27 +61,15 @@ def read_sequence(path: Path) -> Recording:
     return Recording(tracks, cameras, intrinsics)
 
 
-def in_camera(joints: np.ndarray, cameras: np.ndarray) -> np.ndarray:
-    """World points (N, J, 3) in the camera's axes, Xc = Xw R^T + t; cameras: (N, 4, 4) world to camera."""
-    return np.einsum("njc,ndc->njd", joints, cameras[:, :3, :3]) + cameras[:, None, :3, 3]
-
-
-def on_image(seen: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
-    """Pixels (N, J, 2) of points (N, J, 3) in the camera's axes: u = fx x / z + cx, v = fy y / z + cy.
-
-    As the data set's public loaders agree; no half pixel is added, and the sign of z is not looked at.
-    """
-    focal, centre = np.diagonal(intrinsics)[:2], intrinsics[:2, 2]
-    return seen[..., :2] / seen[..., 2:] * focal + centre
-
-
 def project(joints: np.ndarray, cameras: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
     """Pixels (N, J, 2) of world points (N, J, 3) in metres; NaN where a point is not in front of the camera.
 
-    cameras: (N, 4, 4) world to camera in OpenCV's axes; intrinsics: (3, 3).
+    cameras: (N, 4, 4) world to camera in OpenCV's axes; intrinsics: (3, 3). Xc = Xw R^T + t, then
+    u = fx x / z + cx and v = fy y / z + cy, as the data set's public loaders agree; no half pixel is added.
     """
-    seen = in_camera(joints, cameras)
-    pixels = on_image(np.where(seen[..., 2:] > 0, seen, np.nan), intrinsics)
+    seen = np.einsum("njc,ndc->njd", joints, cameras[:, :3, :3]) + cameras[:, None, :3, 3]
+    depth = np.where(seen[..., 2:] > 0, seen[..., 2:], np.nan)
+    pixels = seen[..., :2] / depth * np.diagonal(intrinsics)[:2] + intrinsics[:2, 2]
     return np.where(np.isfinite(pixels).all(-1, keepdims=True), pixels, np.nan)
 
 
@@ -129,20 +103,7 @@ def _track(path: Path, content: dict, person: int, cameras: np.ndarray, intrinsi
         detections=values["poses2d"].transpose(0, 2, 1),
         camera_valid=values["campose_valid"].astype(bool),
         detected=np.nan_to_num(np.abs(values["poses2d"])).mean(axis=(1, 2)) > 0,
-        body=_body(path, content, person),
     )
-
-
-def _body(path: Path, content: dict, person: int) -> Body:
-    gender = content["genders"][person] if "genders" in content else None
-    if gender is not None and (type(gender) is not str or gender not in _GENDERS):
-        raise DataError(f"{path}: genders[{person}] is {str(gender)[:40]!r}, expected 'f' or 'm'")
-    if "betas" not in content:
-        return Body(gender, None)
-    betas = _array(path, f"betas[{person}]", content["betas"][person], (None,))
-    if len(betas) not in _BETAS:
-        raise DataError(f"{path}: betas[{person}] has {len(betas)} numbers, expected 10 or 300")
-    return Body(gender, betas[:10])
 
 
 def _array(path: Path, key: str, value, shape: tuple) -> np.ndarray:

@@ -13,9 +13,8 @@ import numpy as np
 
 from kp_helpers.data.errors import DataError, known
 from kp_helpers.data.images import check_images, refuse_all
-from kp_helpers.data.projection_check import check_projection
 from kp_helpers.data.sample import UNKNOWN, KeypointSample, Samples, why_hidden
-from kp_helpers.data.sequence_file import Body, Recording, Track, read_sequence
+from kp_helpers.data.sequence_file import Recording, Track, read_sequence
 
 JOINTS = (
     *("pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2", "left_ankle"),
@@ -32,8 +31,9 @@ DETECTED = (
 """COCO's 18 joints in the order of `poses2d`: no foot and no top of the head."""
 SOURCES = {"smpl": JOINTS, "detections": DETECTED}
 SPLITS = ("train", "validation", "test")
-BEHIND, UNDETECTED = "behind the camera", "not detected"
+NO_CAMERA, NO_DETECTION, BEHIND = "camera unknown", "no detection", "behind the camera"
 DAMAGED, MISSING = "damaged image", "missing image"
+UNDETECTED = "not detected"
 OFF_MIDDLE = 0.25
 """How far a camera's middle may lie from the picture's, a share of half the side: cameras are off by a few
 per cent, pictures of half the size by the whole."""
@@ -67,9 +67,7 @@ class ThreeDPW(Samples):
     the whole person is behind the camera. Raises DataError before anything is measured, with every problem of
     the images at once; skip_damaged and skip_missing leave frames out whose image is damaged or missing, and
     count them. Pictures must be as large as the camera's numbers say; scaled: whether all points are scaled
-    to smaller or larger ones instead. check: whether each file's projection is held against its detections;
-    `fit` has the result by (sequence, person), see `projection_check`. `bodies` has gender and shape by the
-    same keys.
+    to smaller or larger ones instead.
     """
 
     def __init__(
@@ -83,7 +81,6 @@ class ThreeDPW(Samples):
         skip_damaged: bool = False,
         skip_missing: bool = False,
         scaled: bool = False,
-        check: bool = True,
     ):
         super().__init__()
         self.root, self.split, self.joints = Path(root), known(split, SPLITS, "split"), tuple(joints)
@@ -95,43 +92,35 @@ class ThreeDPW(Samples):
         files = sorted((_unpacked(self.root, "sequenceFiles") / split).glob("[!.]*.pkl"))
         if not files:
             raise DataError(f"{self.root}: no .pkl in sequenceFiles/{split}")
-        self.left_out = dict.fromkeys(("camera unknown", "no detection", BEHIND, DAMAGED, MISSING), 0)
-        self.fit: dict[tuple[str, int], float | None] = {}
-        self.bodies: dict[tuple[str, int], Body] = {}
-        self._labelled = self._read(files, {"damaged": skip_damaged, "missing": skip_missing}, scaled, check)
+        self.left_out = dict.fromkeys((NO_CAMERA, NO_DETECTION, BEHIND, DAMAGED, MISSING), 0)
+        self._labelled = self._read(files, {"damaged": skip_damaged, "missing": skip_missing}, scaled)
         self._places = [(person, int(frame)) for person in self._labelled for frame in person.frames]
 
     def __len__(self) -> int:
         return len(self._places)
 
-    def _read(
-        self, files: list[Path], skipped: dict[str, bool], scaled: bool, check: bool
-    ) -> list[_Labelled]:
-        recordings = {}
-        for path in files:
-            recordings[path.stem] = recording = read_sequence(path)
-            for person, track in enumerate(recording.tracks):
-                self.bodies[path.stem, person] = track.body
-            if check:
-                fits = check_projection(path, recording)
-                self.fit |= {(path.stem, person): fit for person, fit in enumerate(fits)}
-        sizes, lost = _check_images(self._images, recordings, skipped)
-        return [
-            self._label(name, person, track, sizes[name], lost[name])
-            for name, recording in recordings.items()
-            for person, track in enumerate(_fitted(name, recording, sizes[name], scaled))
-        ]
+    def _read(self, files: list[Path], skipped: dict[str, bool], scaled: bool) -> list[_Labelled]:
+        recordings = {path.stem: read_sequence(path) for path in files}
+        looked_at = {}
+        problems: list[str] = []
+        for name, recording in recordings.items():
+            looked_at[name] = _look_at_images(self._images / name, len(recording), skipped, problems)
+        refuse_all(problems)
+        labelled = []
+        for name, recording in recordings.items():
+            size, lost = looked_at[name]
+            for person, track in enumerate(_fitted(name, recording, size, scaled)):
+                labelled.append(self._label(name, person, track, size, lost))
+        return labelled
 
     def _label(
-        self, name: str, person: int, track: Track, size: tuple[int, int], lost: dict[str, list[int]]
+        self, name: str, person: int, track: Track, size: tuple[int, int], lost: np.ndarray
     ) -> _Labelled:
         """A track's labels, and those of its frames that pass the filter; the others are counted."""
         points, why = _smpl(track, size) if self.source == "smpl" else _found(track, size, self.confidence)
         seen = np.isfinite(track.pixels).all(-1)
-        damaged, missing = (np.isin(np.arange(len(points)), lost[why]) for why in (DAMAGED, MISSING))
-        reasons = np.select(
-            [~track.camera_valid, ~track.detected, ~seen.any(-1), damaged, missing], list(self.left_out), ""
-        )
+        filtered = [~track.camera_valid, ~track.detected, ~seen.any(-1)]
+        reasons = np.select(filtered, [NO_CAMERA, NO_DETECTION, BEHIND], lost)
         for reason in self.left_out:
             self.left_out[reason] += int((reasons == reason).sum())
         self._count(why[reasons == ""][:, self._columns])
@@ -204,31 +193,27 @@ def _fitted(name: str, recording: Recording, size: tuple[int, int], scaled: bool
     ]
 
 
-def _check_images(
-    folder: Path, recordings: dict[str, Recording], skipped: dict[str, bool]
-) -> tuple[dict[str, tuple[int, int]], dict[str, dict[str, list[int]]]]:
-    """Frame size and lost frames by reason of every sequence, or the problems with the images are named, of
-    missing ones in a line a sequence.
+def _look_at_images(
+    folder: Path, count: int, skipped: dict[str, bool], problems: list[str]
+) -> tuple[tuple[int, int], np.ndarray]:
+    """A sequence's frame size, and why each frame is lost, (count,), "" for one that is not.
+
+    What is not skipped goes to the problems; missing images in one line.
     """
-    sizes, lost, problems = {}, {}, []
-    for sequence, recording in recordings.items():
-        own, count = folder / sequence, len(recording)
-        found = set(own.glob("image_*.jpg"))
-        paths = [own / f"image_{frame:05d}.jpg" for frame in range(count)]
-        missing = [path.name for path in paths if path not in found]
-        if missing and not skipped["missing"]:
-            problems.append(f"{own}: {len(missing)} of {count} images are missing, the first {missing[0]}")
-        if len(found) > count:
-            surplus = f"{own}: {len(found)} images, {count} frames in its .pkl; the rest is not read"
-            warnings.warn(surplus, stacklevel=4)
-        usable, wrong = check_images([p for p in paths if p in found], skip_damaged=skipped["damaged"])
-        sizes[sequence] = size = next(iter(usable.values()), (0, 0))
-        others = {path: other for path, other in usable.items() if other != size}
-        wrong += [f"{path}: is {other}, expected {size} as its sequence is" for path, other in others.items()]
-        lost[sequence] = {
-            DAMAGED: [frame for frame, path in enumerate(paths) if path in found - usable.keys()],
-            MISSING: [frame for frame, path in enumerate(paths) if path not in found],
-        }
-        problems += wrong
-    refuse_all(problems)
-    return sizes, lost
+    there = set(folder.glob("image_*.jpg"))
+    paths = [folder / f"image_{frame:05d}.jpg" for frame in range(count)]
+    usable, wrong = check_images([path for path in paths if path in there], skip_damaged=skipped["damaged"])
+    size = next(iter(usable.values()), (0, 0))
+    lost = np.array(["" if path in usable else DAMAGED if path in there else MISSING for path in paths])
+    missing = np.flatnonzero(lost == MISSING)
+    if len(missing) and not skipped["missing"]:
+        first = paths[missing[0]].name
+        problems.append(f"{folder}: {len(missing)} of {count} images are missing, the first {first}")
+    if len(there) > count:
+        surplus = f"{folder}: {len(there)} images, {count} frames in its .pkl; the rest is not read"
+        warnings.warn(surplus, stacklevel=4)
+    problems += wrong
+    for path, other in usable.items():
+        if other != size:
+            problems.append(f"{path}: is {other}, expected {size} as its sequence is")
+    return size, lost

@@ -5,36 +5,31 @@ weights and JSON settings are read, and what asks for code is refused.
 """
 
 import difflib
+import inspect
 import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from diffusers import AutoencoderKL, UNet2DConditionModel
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 from safetensors import SafetensorError, safe_open
+from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
-CONFIGS = {
-    "unet": "config.json",
-    "vae": "config.json",
-    "text_encoder": "config.json",
+NETWORKS = {
+    "unet": UNet2DConditionModel,
+    "vae": AutoencoderKL,
+    "text_encoder": CLIPTextModel,
+    "text_encoder_2": CLIPTextModelWithProjection,
+}
+CONFIGS = dict.fromkeys(NETWORKS, "config.json") | {
     "scheduler": "scheduler_config.json",
     "tokenizer": "tokenizer_config.json",
-    "text_encoder_2": "config.json",
     "tokenizer_2": "tokenizer_config.json",
 }
-WEIGHTS = {
-    "unet": "diffusion_pytorch_model.safetensors",
-    "vae": "diffusion_pytorch_model.safetensors",
-    "text_encoder": "model.safetensors",
-    "text_encoder_2": "model.safetensors",
-}
-KINDS = {
-    "unet": ("diffusers", "UNet2DConditionModel"),
-    "vae": ("diffusers", "AutoencoderKL"),
-    "text_encoder": ("transformers", "CLIPTextModel"),
-    "text_encoder_2": ("transformers", "CLIPTextModelWithProjection"),
-}
+WEIGHTS = dict.fromkeys(("unet", "vae"), "diffusion_pytorch_model.safetensors")
+WEIGHTS |= dict.fromkeys(("text_encoder", "text_encoder_2"), "model.safetensors")
 _ONE_ENCODER = ("unet", "vae", "text_encoder", "scheduler", "tokenizer")
 PIPELINES = {
     "StableDiffusionPipeline": _ONE_ENCODER,
@@ -99,18 +94,20 @@ def _why_not_fetched(error: Exception, repo: str, revision: str | None, fetched:
     )
 
 
-def check(folder: Path, known: dict[str, set[str]]) -> dict[str, dict]:
+def check(folder: Path) -> dict[str, dict]:
     """The settings of the components that the pipeline has, and of the index under `INDEX`, after index,
-    files and keys have been checked.
-
-    known: for some components the settings that exist; a key beside them is an error that names the nearest.
+    files and keys have been checked; a key that a U-Net or VAE does not know is an error.
     """
     index = _checked_index(folder / INDEX)
-    parts = PIPELINES[index["_class_name"]]
     _check_no_code(folder)
-    configs = {part: _config(folder / part / CONFIGS[part]) for part in parts}
-    for part, keys in known.items():
-        _check_keys(folder / part / CONFIGS[part], configs[part], keys)
+    configs = {part: _config(folder / part / CONFIGS[part]) for part in PIPELINES[index["_class_name"]]}
+    for part in ("unet", "vae"):
+        known = inspect.signature(NETWORKS[part]).parameters
+        for key in configs[part]:
+            if not key.startswith("_") and key not in known:
+                nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]
+                path = folder / part / CONFIGS[part]
+                raise ModelError(f"{path}: unknown setting {key!r}; the nearest known one is {nearest!r}")
     return configs | {INDEX: index}
 
 
@@ -152,9 +149,10 @@ def _checked_index(path: Path) -> dict:
     if pipeline not in list(PIPELINES):
         raise ModelError(f"{path}: _class_name is {pipeline!r}, expected {' or '.join(PIPELINES)}")
     for part in PIPELINES[pipeline]:
-        kind = KINDS.get(part)
-        if kind and index.get(part) != list(kind):
-            raise ModelError(f"{path}: {part} is {index.get(part)!r}, expected {list(kind)}")
+        kind = NETWORKS.get(part)
+        expected = kind and [kind.__module__.split(".")[0], kind.__name__]
+        if kind and index.get(part) != expected:
+            raise ModelError(f"{path}: {part} is {index.get(part)!r}, expected {expected}")
     return index
 
 
@@ -171,13 +169,6 @@ def _config(path: Path) -> dict:
         if key in config:
             raise ModelError(f"{path}: {key!r} asks for code from the folder, expected settings without it")
     return config
-
-
-def _check_keys(path: Path, config: dict, known: set[str]) -> None:
-    for key in config:
-        if not key.startswith("_") and key not in known:
-            nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]
-            raise ModelError(f"{path}: unknown setting {key!r}; the nearest known one is {nearest!r}")
 
 
 def _json(path: Path) -> dict:

@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kp_helpers import store
-from kp_helpers.diffusion.model_folder import ModelError, tensor_shapes
+from kp_helpers.diffusion.model_folder import NETWORK_WEIGHTS, WEIGHTS, ModelError, tensor_shapes
 
-STEMS = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model"}
-"""What the names of weights begin with; of all other components, which are transformers', "model"."""
 PICKLES = {"diffusion_pytorch_model": "diffusion_pytorch_model", "model": "pytorch_model"}
-"""The same for pickles."""
+"""What the names of safetensors begin with -> and those of pickles."""
 VARIANTS = ("", "fp16")
 """The forms that are taken, the first that is there: published precision, then half."""
 _POINTER = b"version https://git-lfs"
@@ -38,22 +36,18 @@ class Weights:
             return store.sha256(self.files[0])
         return store.key_of(**{path.name: store.sha256(path) for path in self.files})
 
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Names and shapes of all tensors, from the headers alone; of a pickle none are known."""
-        if self.pickled:
-            return {}
-        return {name: shape for path in self.files for name, shape in tensor_shapes(path).items()}
-
 
 def find(folder: Path, part: str) -> Weights:
     """The weights of a component in its folder: safetensors before pickles, whole before half precision.
 
-    ModelError where there are none, where a shard is missing, or where a file is a Git LFS pointer.
+    ModelError where there are none, a shard is missing, or a file is truncated or a Git LFS pointer.
     """
-    stem = STEMS.get(part, "model")
+    stem = WEIGHTS.get(part, NETWORK_WEIGHTS).removesuffix(".safetensors")
     for weights in _forms(folder, stem):
         for path in weights.files:
             _check_file(path)
+            if not weights.pickled:
+                tensor_shapes(path)  # names the file if it is truncated
         return weights
     others = sorted(path.name for path in folder.glob("*") if path.suffix in (".bin", ".ckpt", ".pt", ".pth"))
     found = f"found only {others[0]}, a pickle of another name" if others else "found no weights"

@@ -3,11 +3,11 @@
 `report` has every measure, `directions` the curve over the half-angle, `surroundings` what misses sit on,
 and `differences` one method against others. An ablation is a `sweep` over `Variant`s, with `against` and
 `over`. `judged`, `ordered`, `reached` and `clustered` give verdicts on claims. `references` is what
-features hold without tokens, `gains` and `greedy` choose among ideas, `pseudo_labelled` lets an embedding
-label pictures, and `by_body_view` tells where sides are confused.
+features hold without tokens, and `by_body_view` tells where sides are confused.
 """
 
 from kp_helpers.evaluate.ablation import against, measured_variants, over, variants_table
+from kp_helpers.evaluate.comparison import map_correlations, token_cosines
 from kp_helpers.evaluate.controls import (
     BASE,
     CHANCE,
@@ -16,24 +16,9 @@ from kp_helpers.evaluate.controls import (
     NEAREST,
     RANDOM,
     UNSUPERVISED,
-    Prior,
     compare,
     mean_position,
-    prior,
     random_points,
-)
-from kp_helpers.evaluate.embedding_studies import (
-    VOTE_RADIUS,
-    WAYS,
-    average,
-    by_views,
-    humps,
-    learn_with,
-    map_correlations,
-    pseudo_labelled,
-    side_by_side,
-    token_cosines,
-    vote,
 )
 from kp_helpers.evaluate.measures import ALL
 from kp_helpers.evaluate.misses import (
@@ -81,13 +66,8 @@ from kp_helpers.evaluate.spread import clustering, hits_of_runs, share_of_lucky
 from kp_helpers.evaluate.variants import (
     GOAL,
     Design,
-    Idea,
     Variant,
-    candidates,
-    combined,
     designs,
-    gains,
-    greedy,
     over_joints,
     sweep,
 )
@@ -105,6 +85,13 @@ from kp_helpers.evaluate.verdicts import (
     judged,
     ordered,
     reached,
+)
+from kp_helpers.evaluate.views import (
+    VOTE_RADIUS,
+    WAYS,
+    by_views,
+    humps,
+    vote,
 )
 
 __all__ = [
@@ -136,22 +123,17 @@ __all__ = [
     "Design",
     "Found",
     "Framed",
-    "Idea",
     "Measured",
-    "Prior",
     "Variant",
     "against",
     "appended_name",
-    "average",
     "beside_paper",
     "body_view",
     "by_body_view",
     "by_sign",
     "by_views",
-    "candidates",
     "clustered",
     "clustering",
-    "combined",
     "compare",
     "data_set",
     "decided",
@@ -160,14 +142,11 @@ __all__ = [
     "directions",
     "draw_run",
     "framed",
-    "gains",
-    "greedy",
     "hits_of_runs",
     "humps",
     "in_squares",
     "judged",
     "learn",
-    "learn_with",
     "listed",
     "load_base",
     "locate",
@@ -181,8 +160,6 @@ __all__ = [
     "over_joints",
     "pictured",
     "points_on_person",
-    "prior",
-    "pseudo_labelled",
     "random_points",
     "reached",
     "references",
@@ -190,7 +167,6 @@ __all__ = [
     "ridge_name",
     "score",
     "share_of_lucky",
-    "side_by_side",
     "summarise",
     "surroundings",
     "sweep",

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from kp_helpers import embeddings, metrics, randomness, reading
+from kp_helpers import embeddings, metrics, randomness, reading, stages
 from kp_helpers.config import AppendedStage, Protocol, TestTime
 from kp_helpers.data import DataError, KeypointSample, ThreeDPW, draw
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.embeddings import Appended
 from kp_helpers.geometry import Square, frame_square
-from kp_helpers.stages import AppendedTokens, ReadoutCache, Run
+from kp_helpers.stages import ReadoutCache
 
 UNSEEN = (float("nan"), float("nan"))
 
@@ -193,7 +193,7 @@ def learn(
 
     cache: as for `stages.AppendedTokens`. checkpoint: the folder `root` of `stages.Run`.
     """
-    stage = AppendedTokens(
+    return stages.learn(
         diffusion,
         base,
         train.images,
@@ -201,11 +201,8 @@ def learn(
         of_run(settings, run),
         others=train.others(joint),
         cache=cache,
+        checkpoint=checkpoint,
     )
-    learning = Run(stage, checkpoint)
-    for _ in learning:
-        pass
-    return learning.result
 
 
 def locate(

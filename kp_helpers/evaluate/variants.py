@@ -1,7 +1,7 @@
 """What is varied: named changes of the settings, ideas that are combined, and the designs of the protocol."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,10 +14,10 @@ from kp_helpers.data import KeypointSample
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.embeddings import Appended
 from kp_helpers.evaluate.controls import mean_position
-from kp_helpers.evaluate.measures import ALL
 from kp_helpers.evaluate.protocol import Found, Framed, draw_run, framed, learn, located
-from kp_helpers.evaluate.scores import Measured, differences
+from kp_helpers.evaluate.scores import Measured
 from kp_helpers.stages import ReadoutCache
+from kp_helpers.store import digest
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def _read(
     """The points (n, 2) of each embedding; those that look alike at the same pictures share the passes."""
     alike: dict[tuple, list[int]] = {}
     for number, (one, test, how) in enumerate(zip(learned, tests, settings, strict=True)):
-        alone = number if one.mode == "coupled" else None
+        alone = number if one.mode == "coupled" else digest({"base": one.base.cpu()})
         alike.setdefault((how, _seen(test), alone), []).append(number)
     points: dict[int, torch.Tensor] = {}
     for (how, *_), numbers in alike.items():
@@ -122,38 +122,6 @@ def _joined(parts: Sequence[Framed]) -> Framed:
 
 GOAL = "within_square"
 """Column of `score` that ideas are chosen by."""
-PARTS = ("appended", "test", "reading")
-
-
-@dataclass(frozen=True)
-class Idea:
-    """A named change of the settings of learning (`appended`), of the test (`test`) and of both readings.
-
-    group: what it is about.
-    """
-
-    name: str
-    group: str
-    appended: Mapping = field(default_factory=dict)
-    test: Mapping = field(default_factory=dict)
-    reading: Mapping = field(default_factory=dict)
-
-    @property
-    def changed(self) -> set[tuple[str, str]]:
-        """The settings that it changes, each with the part of the profile that it belongs to."""
-        return {(part, name) for part in PARTS for name in getattr(self, part)}
-
-
-def combined(name: str, ideas: Sequence[Idea]) -> Variant:
-    """All changes of the ideas at once; ValueError where two of them change one setting."""
-    changes: dict[str, dict] = {part: {} for part in PARTS}
-    for idea in ideas:
-        for part, own in changes.items():
-            twice = own.keys() & getattr(idea, part).keys()
-            if twice:
-                raise ValueError(f"{name}: {idea.name!r} changes {min(twice)!r}, as an idea before it does")
-            own |= getattr(idea, part)
-    return Variant(name, **changes)
 
 
 def over_joints(scores: pd.DataFrame, name: str = "all joints") -> pd.DataFrame:
@@ -163,50 +131,6 @@ def over_joints(scores: pd.DataFrame, name: str = "all joints") -> pd.DataFrame:
     run's pictures of one sequence together, whichever joints they are of.
     """
     return scores.assign(joint=name)
-
-
-def gains(scores: pd.DataFrame, default: str, ideas: Sequence[Idea], column: str = GOAL) -> pd.DataFrame:
-    """Each idea minus the default on the same pictures of the same runs, over all joints, best first.
-
-    Columns group, idea, then as `differences` has them in percent points.
-    """
-    pooled, rows = over_joints(scores), []
-    for idea in ideas:
-        row = differences(pooled, idea.name, [default], {column: ALL[column]})
-        rows.append(row.assign(group=idea.group, idea=idea.name))
-    columns = ["group", "idea", "difference", "low", "high", "p", "runs", "n"]
-    return pd.concat(rows)[columns].sort_values(
-        "difference", ascending=False, kind="stable", ignore_index=True
-    )
-
-
-def candidates(gains: pd.DataFrame, ideas: Sequence[Idea]) -> list[Idea]:
-    """The ideas whose mean difference is positive, best first, but for those that change a setting which one
-    above them changes already.
-    """
-    by_name, taken, changed = {idea.name: idea for idea in ideas}, [], set()
-    for row in gains[gains["difference"] > 0].itertuples():
-        idea = by_name[row.idea]
-        if not idea.changed & changed:
-            taken.append(idea)
-            changed |= idea.changed
-    return taken
-
-
-def greedy(
-    ordered: Sequence[Idea], value_of: Callable[[list[Idea]], float]
-) -> Iterator[tuple[list[Idea], float, bool]]:
-    """Add idea after idea to the first, and keep each with which the value is higher than without.
-
-    value_of: what a list of ideas gives together. Yields each list that was tried, its value, and whether it
-    is kept; the last that is kept is the combination.
-    """
-    kept, best = [], -float("inf")
-    for idea in ordered:
-        value = value_of([*kept, idea])
-        higher = value > best
-        kept, best = ([*kept, idea], value) if higher else (kept, best)
-        yield kept if higher else [*kept, idea], value, higher
 
 
 _DESIGN = re.compile(r"([1-9]\d*)x([1-9]\d*)(?::(\w+(?:\+\w+)*))?")

@@ -10,7 +10,6 @@ from tqdm.auto import tqdm
 
 from kp_helpers import attention
 from kp_helpers.diffusion import Diffusion
-from kp_helpers.evaluate import ridge
 from kp_helpers.figures.pictures import HELD_OUT_SEED
 from kp_helpers.figures.render import Picture, render
 from kp_helpers.figures.scene import draw_scene
@@ -56,7 +55,7 @@ def one_person_pictures(diffusion: Diffusion, tested: int, shown: int) -> tuple[
 
 @torch.no_grad()
 def features(diffusion: Diffusion, pictures: OnePerson, timestep: int, size: int) -> Iterator[torch.Tensor]:
-    """`references.features` (C, size, size) of each picture under an empty caption and noise of its own."""
+    """`attention.linear_features` (C, size, size) of each picture, under no caption and noise of its own."""
     context = diffusion.encode_text([""])[0]
     pairs = zip(pictures.seeds, pictures.latents.split(1), strict=True)
     for seed, latents in tqdm(
@@ -64,7 +63,7 @@ def features(diffusion: Diffusion, pictures: OnePerson, timestep: int, size: int
     ):
         noised = diffusion.add_noise(latents, timestep, torch.Generator().manual_seed(seed))
         asked = attention.queries(diffusion.unet, noised, timestep, context)
-        yield ridge.features(asked, size)[0].cpu()
+        yield attention.linear_features(asked, size)[0].cpu()
 
 
 def _draw_one_person() -> Iterator[tuple[int, Picture]]:

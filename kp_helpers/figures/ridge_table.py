@@ -10,11 +10,10 @@ import torch
 
 from kp_helpers import intervals, metrics
 from kp_helpers.diffusion import Diffusion
-from kp_helpers.evaluate import ridge
-from kp_helpers.evaluate.ridge import STRENGTH
 from kp_helpers.figures.one_person import JOINTS, Joints, OnePerson, features, one_person_pictures
 from kp_helpers.heatmaps import gaussian_target
 from kp_helpers.keypoints import argmax_keypoints
+from kp_helpers.stages import linear
 from kp_helpers.stages.closed_form import in_float64
 
 LABELS = {5: 16, 20: 8, 200: 1}
@@ -34,7 +33,7 @@ def ridge_table(
 ) -> dict[str, dict]:
     """`ridge_measures` of the read-out queries at a noise level, under an empty caption.
 
-    pictures: those of `pictures_for`. The fits are `evaluate.ridge`'s, to a Gaussian of `SIGMA`.
+    pictures: those of `pictures_for`. The fits are `stages.linear`'s, to a Gaussian of `SIGMA`.
     """
     labelled, tested = pictures
     label_features = features(diffusion, labelled, timestep, SIZE)
@@ -102,7 +101,7 @@ def fits(
                 raise ValueError(f"{found}, expected at least {size * number} for {number} x {size} labels")
             draws = order[: size * number].reshape(number, size)
             totals = [reduce(add, (moments[picture][column] for picture in draw)) for draw in draws]
-            found = [ridge.fit(total, STRENGTH * SIZE**2).weights.float() for total in totals]
+            found = [linear.fit(total, linear.STRENGTH * SIZE**2).weights.float() for total in totals]
             weights[joint, size] = torch.stack(found)
     return weights
 
@@ -128,9 +127,9 @@ def _mean(shares: Iterable[float | None]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def _moments(seen: torch.Tensor, targets: torch.Tensor) -> list[ridge.Moments]:
+def _moments(seen: torch.Tensor, targets: torch.Tensor) -> list[linear.Moments]:
     """Of one picture, features (C, S, S), those of each target (J, S, S); they share what is no target's."""
-    whole = ridge.moments(seen[None], targets[:1])
+    whole = linear.moments(seen[None], targets[:1])
     products = in_float64(seen).flatten(1) @ in_float64(targets).flatten(1).T
     pairs = zip(products.T, targets, strict=True)
     return [replace(whole, xy=product, y=float(in_float64(own).sum())) for product, own in pairs]

@@ -1,4 +1,4 @@
-"""How near a prediction is to its joint: tolerance, meaningful direction, PCK, OKS, error, mirror misses.
+"""How near a prediction is to its joint: tolerance, meaningful direction, PCK, OKS, error.
 
 Positions are (x, y) in pixels of the frame, (..., 2). A measure gives one value a prediction; `mean` then
 leaves out what is not visible and says how many were counted. `stable_keypoints` holds the five evaluation
@@ -16,14 +16,13 @@ from kp_helpers.metrics.lengths import (
     torso_length,
 )
 from kp_helpers.metrics.normalised import auc, normalised_error, pck
-from kp_helpers.metrics.score import Score, macro_mean, mean
+from kp_helpers.metrics.score import Score, mean
 from kp_helpers.metrics.similarity import SIGMAS, oks, sigma
 from kp_helpers.metrics.tolerance import (
     DISC,
     LIMB_ENDS,
     SECTOR,
     in_direction,
-    mirror_confusion,
     mirrored,
     off_axis,
     within,
@@ -44,9 +43,7 @@ __all__ = [
     "head_size",
     "in_direction",
     "long_side",
-    "macro_mean",
     "mean",
-    "mirror_confusion",
     "mirrored",
     "normalised_error",
     "off_axis",

@@ -21,11 +21,3 @@ def mean(values: ArrayLike, visible: ArrayLike | None = None) -> Score:
     if not np.isfinite(counted).all():
         raise ValueError("a visible joint has a value that is not finite, expected it to be marked invisible")
     return Score(float(counted.mean()) if len(counted) else None, len(counted))
-
-
-def macro_mean(values: ArrayLike, visible: ArrayLike) -> Score:
-    """Mean over joints of the means over images, (images, joints); a joint that is never seen is left out."""
-    columns = zip(np.asarray(values, float).T, np.asarray(visible, bool).T, strict=True)
-    scores = [score for score in (mean(*column) for column in columns) if score.n]
-    average = float(np.mean([score.value for score in scores])) if scores else None
-    return Score(average, sum(score.n for score in scores))

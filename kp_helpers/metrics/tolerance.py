@@ -1,4 +1,4 @@
-"""Hits by a tolerance in pixels or of the frame, in a meaningful direction, and on the other side's joint."""
+"""Hits by a tolerance in pixels or of the frame and in a meaningful direction, and the other side's joint."""
 
 import re
 
@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from kp_helpers.metrics.lengths import as_points, distance, long_side
-from kp_helpers.metrics.score import Score, mean
 
 DISC = 1 / 48
 """40 pixels of a 1920 x 1080 frame, as a fraction of its long side."""
@@ -99,17 +98,3 @@ def in_direction(
     """
     along = off_axis(predicted, true, limb_ends) <= np.asarray(half_angle) + 1e-9
     return within(predicted, true, frame_size, disc) | (along & within(predicted, true, frame_size, reach))
-
-
-def mirror_confusion(
-    predicted: ArrayLike,
-    true: ArrayLike,
-    other_side: ArrayLike,
-    frame_size: ArrayLike,
-    visible: ArrayLike | None = None,
-    fraction: float = DISC,
-) -> Score:
-    """The share of misses that fall on the other side's joint, both by the tolerance of `within`."""
-    missed = ~within(predicted, true, frame_size, fraction)
-    mirror = within(predicted, other_side, frame_size, fraction)
-    return mean(mirror, missed if visible is None else missed & np.asarray(visible, bool))

@@ -50,7 +50,7 @@ class AppendedTokens:
         cache: str | Path | ReadoutCache | None = None,
     ):
         self.diffusion, self.settings = diffusion, settings
-        self.base = base.detach().to(diffusion.device)
+        self.base = starts.base_tokens(diffusion, base, settings)
         self.examples = examples_of(images, points, others, settings)
         self.views = TrainingViews(diffusion, self.examples.images, settings, settings.pool)
         if settings.mode == "coupled":

@@ -41,7 +41,7 @@ def examples_of(
     "rivals": the mirrored picture shows the joint as the other side's, at the mirrored label. "examples": it
     shows the other side's joint as this one, at that one's mirrored label; so does any joint of the midline.
     """
-    points = _checked("points", points, len(images))
+    points = checked_points("points", points, len(images))
     midline = others is not None and torch.equal(torch.as_tensor(others, dtype=torch.float32), points)
     others = _others(others, points, settings)
     if settings.mirror == "none":
@@ -66,7 +66,7 @@ def mirrored(points: torch.Tensor) -> torch.Tensor:
 def _others(others: torch.Tensor | None, points: torch.Tensor, settings: AppendedStage) -> torch.Tensor:
     found = torch.full_like(points, torch.nan)
     if others is not None:
-        found = _checked("others", others, len(points), unknown=True)
+        found = checked_points("others", others, len(points), unknown=True)
     if found.isnan().any(dim=1).all() and (settings.mirror == "examples" or settings.other_side_weight):
         asked = f"mirror is {settings.mirror!r} and other_side_weight {settings.other_side_weight}"
         raise ConfigError(
@@ -75,7 +75,7 @@ def _others(others: torch.Tensor | None, points: torch.Tensor, settings: Appende
     return found
 
 
-def _checked(name: str, points: torch.Tensor, images: int, unknown: bool = False) -> torch.Tensor:
+def checked_points(name: str, points: torch.Tensor, images: int, unknown: bool = False) -> torch.Tensor:
     """Points (n, 2) in [0,1]; with `unknown` NaN too."""
     points = torch.as_tensor(points, dtype=torch.float32)
     if points.shape != (images, 2):

@@ -1,11 +1,14 @@
-"""Where the tokens of the appended stage start: noise, copies of base tokens, or a fit of the target map.
+"""Where the tokens of the appended stage start: noise, copies of base tokens, or a fit of the target map; and
+the base before them.
 
-In all of them `stage` is an `AppendedTokens`.
+In `start` `stage` is an `AppendedTokens`.
 """
 
 import torch
 
 from kp_helpers import embeddings, reading
+from kp_helpers.config import AppendedStage
+from kp_helpers.diffusion import Diffusion
 from kp_helpers.embeddings import widened
 from kp_helpers.stages import closed_form
 
@@ -15,6 +18,18 @@ GAIN_IMAGES = 10
 """Examples by which the gain is chosen."""
 SPREAD = 0.1
 """Length of the noise in a fitted token, a share of the token's: equal tokens would stay equal."""
+
+
+@torch.no_grad()
+def base_tokens(diffusion: Diffusion, base: torch.Tensor, settings: AppendedStage) -> torch.Tensor:
+    """The base (N, D) that the settings name, on the model's device: what was learned, or an empty caption's.
+
+    Under random or learned tokens the U-Net sees what no training picture had beside it; under an empty
+    caption its features are those that it was trained to have.
+    """
+    if settings.base == "caption":
+        return diffusion.encode_text([""])[0]
+    return base.detach().to(diffusion.device)
 
 
 @torch.no_grad()

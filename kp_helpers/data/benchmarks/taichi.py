@@ -1,7 +1,7 @@
 """Tai-Chi-HD: 18 points of a person, in pictures of 256 x 256.
 
 `eval_images/taichi-256/{train,test}/<file_name>` with `landmark/taichi_{train,test}_gt.csv`, a table of
-labels as `label_table` reads it, with the columns image, keypoint (0 to 17), x and y in pixels of 256, both
+labels as `read_table` reads it, with the columns image, keypoint (0 to 17), x and y in pixels of 256, both
 -1 where missing. The pictures without labels are `ImageFolder(root / "train")`.
 
 The set comes with a pandas pickle in the place of the table. A pickle runs what it says, so the kit does not
@@ -24,9 +24,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from kp_helpers.data.errors import DataError, known
-from kp_helpers.data.label_table import read_table
 from kp_helpers.data.labelled_images import LabelledImages
-from kp_helpers.data.labels import Labels
+from kp_helpers.data.labels import Labels, read_table
 
 JOINTS = tuple(map(str, range(18)))
 """The set's points have numbers and no published names."""

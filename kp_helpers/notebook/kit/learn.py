@@ -37,7 +37,8 @@ class Taught:
 
     def __repr__(self) -> str:
         count = len(self.appended.tokens)
-        return f"<{self.joint}: {count} tokens beside the base of {self.base}, model {self.model.name}>"
+        what = "a fit" if self.appended.readout == "linear" else f"{count} tokens"
+        return f"<{self.joint}: {what} beside the base of {self.base}, model {self.model.name}>"
 
     def reader(self) -> Reader:
         """What `find` reads it with."""
@@ -127,8 +128,9 @@ def teach(
     """A keypoint of your choice, from a few labelled pictures; no weight of the model changes.
 
     shots: five or so, or more. joint: its name; points: (n, 2) as (x, y) in pixels of each picture, unless
-    they are labelled. base: what `discover` returned, or a file of notebook 02; else the one that is shipped
-    for the figures model, and random tokens for others. preset: "best", the kit's recipe, or "paper".
+    they are labelled. preset: "best", the kit's recipe, which needs neither base nor steps, or "paper". base:
+    what `discover` returned, or a file of notebook 02; else the one that is shipped for the figures model,
+    and random tokens for others.
 
     >>> foot = teach(load("figures"), shots[:5], "left foot", points)
     >>> foot.find(shots).show()
@@ -137,12 +139,14 @@ def teach(
     if steps is not None:
         settings = settings.replace(appended=settings.appended.replace(steps=steps))
     framed = shots.labelled(joint, points).framed(model.image_size)
+    stage, where = settings.appended, framed.points(joint)
     tokens, origin = base_of(model, base, seed)
-    where = framed.points(joint)
-    stage = stages.AppendedTokens(
-        model, tokens, framed.images, where, settings.appended, others=framed.others(joint)
+    if stage.base == "caption":
+        origin = "an empty caption"
+    learned = stages.learn(
+        model, tokens, framed.images, where, stage, others=framed.others(joint), about=f"teach {joint}"
     )
-    return Taught(model, joint, _run(stage, f"teach {joint}"), settings, origin)
+    return Taught(model, joint, learned, settings, origin)
 
 
 def base_of(model: Diffusion, base: Discovered | str | Path | None, seed: int) -> tuple[torch.Tensor, str]:

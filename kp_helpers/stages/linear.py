@@ -1,0 +1,138 @@
+"""A keypoint without optimisation: a ridge fit from the read-out queries to the target map.
+
+A token reaches a layer's queries q(p) only through the key projections, and its map only through a softmax
+that it shares with all others. A linear fit weighs every channel of every head for itself. It has one
+solution, in closed form, and what a mirrored picture shows is a second one, of the other side.
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+from kp_helpers import randomness, reading
+from kp_helpers.attention import linear_features
+from kp_helpers.config import AppendedStage
+from kp_helpers.diffusion import Diffusion
+from kp_helpers.embeddings import Appended
+from kp_helpers.heatmaps import TARGETS
+from kp_helpers.stages.closed_form import in_float64
+from kp_helpers.stages.examples import checked_points, mirrored
+from kp_helpers.stages.starts import base_tokens
+
+STRENGTH = 0.25
+"""Of the penalty, in pixels of one picture: a twentieth of the mean diagonal with 5 pictures, a thousandth
+with 250."""
+
+
+@dataclass(frozen=True)
+class Moments:
+    """All that a fit has to know of its pixels, in float64; the moments of two sets of pixels add up.
+
+    pixels: how many. x: (C,), the sum of their features. xx: (C, C), of x x^T. xy: (C,), of x times the
+    target. y: the sum of the target.
+    """
+
+    pixels: int
+    x: torch.Tensor
+    xx: torch.Tensor
+    xy: torch.Tensor
+    y: float
+
+    def __add__(self, other: "Moments") -> "Moments":
+        return Moments(
+            self.pixels + other.pixels,
+            self.x + other.x,
+            self.xx + other.xx,
+            self.xy + other.xy,
+            self.y + other.y,
+        )
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A linear map from features to a joint's map: weights (C,) and a bias, float64."""
+
+    weights: torch.Tensor
+    bias: float
+
+    def map(self, features: torch.Tensor) -> torch.Tensor:
+        """w . x + b at every pixel, (B, C, S, S) -> (B, S, S) float32."""
+        fitted = torch.einsum("bchw,c->bhw", in_float64(features), self.weights) + self.bias
+        return fitted.float().to(features.device)
+
+
+def moments(seen: torch.Tensor, targets: torch.Tensor) -> Moments:
+    """Of every pixel of features (B, C, S, S) and target maps (B, S, S)."""
+    if targets.shape != (len(seen), *seen.shape[2:]):
+        found = f"{tuple(seen.shape)} and {tuple(targets.shape)}"
+        raise ValueError(
+            f"moments: features and targets have shapes {found}, expected (B, C, S, S), (B, S, S)"
+        )
+    x, y = in_float64(seen).movedim(1, -1).flatten(0, 2), in_float64(targets).flatten()
+    return Moments(len(x), x.sum(dim=0), x.T @ x, x.T @ y, float(y.sum()))
+
+
+def fit(seen: Moments, alpha: float) -> Fit:
+    """The weights v and the bias b that make sum_pixels (y - b - v . z)^2 + alpha |v|^2 smallest.
+
+    z = (x - mean) / standard deviation over the pixels, so that alpha weighs on all features alike; what is
+    returned is for x itself. A feature that never varies gets no weight. alpha: above 0.
+    """
+    if not alpha > 0:
+        raise ValueError(f"fit: alpha is {alpha}, expected a number above 0")
+    count, mean, level = seen.pixels, seen.x / seen.pixels, seen.y / seen.pixels
+    spread = (seen.xx.diagonal() / count - mean.square()).clamp_min(0).sqrt()
+    varies = spread > 1e-9 * mean.abs().clamp_min(1e-9)
+    scale = torch.where(varies, 1 / spread.where(varies, torch.ones_like(spread)), 0.0)
+    gram = scale[:, None] * (seen.xx - count * torch.outer(mean, mean)) * scale
+    gram.diagonal().add_(alpha)
+    weights = scale * torch.linalg.solve(gram, scale * (seen.xy - count * level * mean))
+    return Fit(weights, level - float(weights @ mean))
+
+
+@torch.no_grad()
+def linear_fit(
+    diffusion: Diffusion,
+    base: torch.Tensor,
+    images: torch.Tensor,
+    points: torch.Tensor,
+    settings: AppendedStage,
+) -> Appended:
+    """The keypoint of labelled pictures whose `tokens` are the weights and bias (1, C + 1) of a ridge fit.
+
+    base: (N, D), what conditions the U-Net unless settings.base is "caption". images: (n, 3, H, W) in [0,1];
+    points: (n, 2) as (x, y) in [0,1].
+    `rivals` are the fit of the mirrored pictures, in which the joint looks like the other side's; reading a
+    mirrored picture with them finds the joint a second time (`TestTime.mirror`).
+    """
+    points, base = checked_points("points", points, len(images)), base_tokens(diffusion, base, settings)
+    sides = []
+    for shown, labels in ((images, points), (images.flip(-1), mirrored(points))):
+        found = fit(_moments(diffusion, base, shown, labels, settings), _alpha(settings))
+        sides.append(torch.cat([found.weights, found.weights.new_tensor([found.bias])])[None].float())
+    own, other = (side.to(base) for side in sides)
+    return Appended(base, own, readout="linear", mode="readout", rivals=other)
+
+
+def _alpha(settings: AppendedStage) -> float:
+    return STRENGTH * settings.reading.map_size**2
+
+
+def _moments(
+    diffusion: Diffusion,
+    base: torch.Tensor,
+    images: torch.Tensor,
+    points: torch.Tensor,
+    settings: AppendedStage,
+) -> Moments:
+    """Of the labelled pictures as they are, each under noise of its own."""
+    size, timestep = settings.reading.map_size, reading.timestep_of(diffusion, settings.reading)
+    targets = TARGETS[settings.target](points, size, settings.sigma).to(diffusion.device)
+    total = None
+    for number, target in enumerate(targets):
+        noise = randomness.generator(settings.seed, "noise", 0, number)
+        latents = diffusion.add_noise(diffusion.encode_image(images[number][None]), timestep, noise)
+        asked = reading.queries(diffusion, latents, base, settings.reading)
+        own = moments(linear_features(asked, size), target[None])
+        total = own if total is None else total + own
+    return total
