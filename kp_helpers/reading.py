@@ -148,7 +148,7 @@ def _joint_maps(diffusion: Diffusion, several: Sequence[Appended]) -> MapsOf:
     def joint_maps(latents: torch.Tensor, reading: Reading, mirrored: bool) -> torch.Tensor:
         asked = queries(diffusion, latents, conditioning, reading)
         sides = [one.mirrored if mirrored else one for one in several]
-        return torch.stack([joint_map(diffusion, one, asked, reading) for one in sides], dim=1)
+        return torch.stack([joint_map(diffusion, one, asked, reading.map_size) for one in sides], dim=1)
 
     return joint_maps
 
@@ -174,20 +174,18 @@ def queries(
 
 
 def joint_map(
-    diffusion: Diffusion, appended: Appended, asked: list[attention.Query], reading: Reading
+    diffusion: Diffusion, appended: Appended, asked: list[attention.Query], size: int | tuple[int, int]
 ) -> torch.Tensor:
-    """The joint's map (B, S, S), S = map_size, from queries under `appended.conditioning`."""
+    """The joint's map (B, h, w) from queries under `appended.conditioning`; size: of a side, or (h, w)."""
     if appended.readout == "linear":
-        own, other = attention.linear_map(asked, appended.learned, reading.map_size).unbind(dim=1)
+        own, other = attention.linear_map(asked, appended.learned, size).unbind(dim=1)
         return (own - OTHER_SIDE * other).clamp_min(0)
     if appended.readout == "spatial":
-        return attention.spatial_maps(diffusion.unet, asked, appended.tokens, size=reading.map_size)[:, 0]
+        return attention.spatial_maps(diffusion.unet, asked, appended.tokens, size=size)[:, 0]
     first = len(appended.base)
     last = first + len(appended.tokens)
     tokens = [first + appended.best] if appended.readout == "best" else slice(first, last)
-    found = attention.maps_from_queries(
-        diffusion.unet, asked, appended.context, size=reading.map_size, tokens=tokens
-    )
+    found = attention.maps_from_queries(diffusion.unet, asked, appended.context, size=size, tokens=tokens)
     return combine(found, appended.readout, 0)  # of "best" the one token that was asked for
 
 
