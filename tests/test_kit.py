@@ -140,7 +140,8 @@ def test_five_labels_find_the_foot_in_other_pictures(figures, scenes, feet, tmp_
     tensors, about = embeddings.load(kept, fingerprint=figures.fingerprint)
     assert torch.equal(tensors["appended"], foot.appended.tokens) and about["joint"] == "left foot"
     again = kit.find(kept, shots[5:], figures)
-    assert (again.table["keypoint"] == "left foot").all() and again.table["score"].between(0, 1).all()
+    numbers = ["x", "y", "score"]
+    assert np.allclose(again.table[numbers], found.table[numbers]), "the file is the same keypoint"
     with pytest.raises(ValueError, match="foot.safetensors: model is None, expected the model"):
         kit.find(kept, shots)
 
