@@ -16,9 +16,8 @@ import pytest
 from kp_helpers import embeddings
 from kp_helpers.evaluate import CHANCE, CONTROLS
 from kp_helpers.reproduce import ReproduceError, run_notebook
-from kp_helpers.results.answers import VERDICTS
-from kp_helpers.results.claims import CLAIMS
-from kp_helpers.results.page import index
+from kp_helpers.results.claims import CLAIMS, VERDICTS
+from kp_helpers.results.pages import index
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 EXPECTED = {

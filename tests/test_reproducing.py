@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kp_helpers.results.texts import COMMAND
+from kp_helpers.results.pages import COMMAND
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "REPRODUCING.md").read_text()

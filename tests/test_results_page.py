@@ -7,10 +7,10 @@ from html.parser import HTMLParser
 import pytest
 from helpers.results_folder import MACHINE, PROTOCOL, TARGET, WEIGHTS, hit, save, verdict
 
+from kp_helpers.metrics.paper import FAILS, HOLDS, OPEN
 from kp_helpers.results import Metric
 from kp_helpers.results.__main__ import main
 from kp_helpers.results.claims import CLAIMS
-from kp_helpers.results.gathered import FAILS, HOLDS, OPEN
 
 SCRIPT = "<script>alert(1)</script>"
 NAME = "left_foot, appended, readout mode: in a meaningful direction"

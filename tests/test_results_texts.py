@@ -6,19 +6,20 @@ import pytest
 from helpers.results_folder import MACHINE, PROTOCOL, TARGET, hit, save, verdict
 from PIL import Image
 
+from kp_helpers.metrics.paper import HOLDS
 from kp_helpers.results import ResultsError
 from kp_helpers.results.__main__ import main
-from kp_helpers.results.gathered import HOLDS
+from kp_helpers.results.claims import answers_of
+from kp_helpers.results.pages import COMMAND, blocks_of, filled, markdown, write_texts
 from kp_helpers.results.tables import Table
-from kp_helpers.results.texts import COMMAND, TEXTS, filled, markdown, write_texts
 
 PAPER = {"paper": 17.5, "paper_sd": 15.86, "source": "paper's, on 3DPW, 5 training images"}
 BLANK = {
     name: "".join(
         f"before {block}\n<!-- begin {block}: {COMMAND} -->\nlast time\n<!-- end {block} -->\n"
-        for block in own
+        for block in blocks
     )
-    for name, own in TEXTS.items()
+    for name, blocks in blocks_of([], answers_of([])).items()
 }
 
 
@@ -82,7 +83,7 @@ def test_a_time_on_a_gpu_is_a_time_on_a_gpu(folders):
 
 def test_a_users_own_damaged_run_is_no_matter_of_the_texts(folders):
     (folders[0] / TARGET / "mine" / "metrics.json").write_text("[")
-    assert len(write_texts(*folders)) == len(TEXTS)
+    assert len(write_texts(*folders)) == len(BLANK)
 
 
 def test_all_comparisons_of_reference_runs_are_in_one_picture(folders):

@@ -63,8 +63,6 @@ from kp_helpers.evaluate.protocol import (
 )
 from kp_helpers.evaluate.ridge import references, ridge_name, with_labels
 from kp_helpers.evaluate.scores import (
-    MEASURES,
-    PAPER,
     PRIMARY,
     SHOWN,
     Measured,
@@ -93,11 +91,7 @@ from kp_helpers.evaluate.variants import (
 )
 from kp_helpers.evaluate.verdicts import (
     BETTER,
-    FAILS,
-    HOLDS,
     NO_BETTER,
-    OPEN,
-    UNTESTABLE,
     WORSE,
     by_sign,
     clustered,
@@ -106,6 +100,7 @@ from kp_helpers.evaluate.verdicts import (
     ordered,
     reached,
 )
+from kp_helpers.metrics.paper import FAILS, HOLDS, MEASURES, OPEN, PAPER, UNTESTABLE
 
 __all__ = [
     "ALL",
