@@ -31,7 +31,8 @@ from kp_helpers.notebook.display.pictures import (
     pictures,
     segments,
 )
-from kp_helpers.notebook.display.tables import data_name, metrics_table, settings_table, verdicts_table
+from kp_helpers.notebook.display.tables import metrics_table, settings_table, verdicts_table
+from kp_helpers.results.tables import data_name
 
 __all__ = [
     "COLOURS",

@@ -35,8 +35,3 @@ def verdicts_table(verdicts: pd.DataFrame) -> pd.DataFrame:
         n=[f"{r.n:.0f} in {r.runs:.0f} runs" for r in rows.itertuples()],
     )
     return shown.assign(needed=rows["needed"], why=rows["why"]).fillna("")
-
-
-def data_name(kind: str) -> str:
-    """The data set's name in titles; numbers on figures are never called 3DPW's."""
-    return {"figures": "the figures world"}.get(kind, kind)
