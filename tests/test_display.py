@@ -25,7 +25,6 @@ RUNS = pd.DataFrame(
         for run in range(3)
     ]
 )
-CURVE = RUNS.rename(columns={"run": "half_angle"}).assign(low=0.0, high=50.0)
 SWEPT = pd.DataFrame(
     [
         {
@@ -57,7 +56,6 @@ FIGURES = {
     "matrices": lambda: display.matrices({"a": np.eye(3), "b": -np.eye(3)}, ["x", "y", "z"]),
     "histogram": lambda: display.histogram({"a": [0.01, 0.1, 0.1], "b": [0.2, 1.0]}, x="error"),
     "simplex": lambda: display.simplex({"1:1:5": ((1, 1, 5), 20.0), "0:0:1": ((0, 0, 1), 5.0)}, "abc"),
-    "directions": lambda: display.directions(CURVE),
     "runs": lambda: display.runs(RUNS, paper={"left_foot": (26.25, 18.06), "head": (9.0, None)}),
 }
 

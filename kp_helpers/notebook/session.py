@@ -100,7 +100,7 @@ class Session:
         with RunFolder(self.results, self.notebook, self.run, overwrite=self.overwrite) as folder:
             folder.config(dict(settings), **about, **(facts or {}))
             folder.metrics(row if isinstance(row, Metric) else Metric(**row.metric()) for row in metrics)
-            folder.predictions(Prediction(**one.prediction()) for one in predictions)
+            folder.predictions(Prediction(**point.prediction()) for point in predictions)
             for title, figure in (figures or {}).items():
                 folder.figure(title, figure)
             for title, table in (tables or {}).items():

@@ -75,9 +75,9 @@ CLAIMS = read_claims(Path(__file__).with_name("claims.toml"))
 
 def list_of(notebook: str, claim: str) -> str:
     """The list of a claim that a notebook decides; ValueError for one that is not in `claims.toml`."""
-    for one in CLAIMS:
-        if (one.notebook, one.id) == (notebook, claim):
-            return one.list
+    for known in CLAIMS:
+        if (known.notebook, known.id) == (notebook, claim):
+            return known.list
     expected = "expected the id of a claim of this notebook in claims.toml"
     raise ValueError(f"{notebook} decides {claim!r}, {expected}")
 
@@ -111,7 +111,7 @@ def combined(verdicts: list[str]) -> str:
     return verdicts[0] if len(set(verdicts)) == 1 else OPEN
 
 
-def _evidence(one: Answer) -> tuple:
+def _evidence(answer: Answer) -> tuple:
     """Sorts the answers to a claim, the best first."""
-    cases = max(row.n or 0 for row in one.rows)
-    return (one.run.data != "3DPW", -cases, one.run.rank())
+    cases = max(row.n or 0 for row in answer.rows)
+    return (answer.run.data != "3DPW", -cases, answer.run.rank())

@@ -35,7 +35,7 @@ CHOICES = read_choices(Path(__file__).with_name("deviations.toml"))
 
 def deviations(runs: list[Run]) -> Table:
     """A row for each choice, with the effect of doing otherwise: other minus choice, in percent points."""
-    rows = tuple((one.open, one.choice, *_effect(one, runs)) for one in CHOICES)
+    rows = tuple((choice.open, choice.choice, *_effect(choice, runs)) for choice in CHOICES)
     head = ("what the sources leave open", "what the kit does", f"otherwise: {AREA}", "measured on")
     return Table(head, rows)
 
@@ -61,15 +61,15 @@ def both_modes(runs: list[Run]) -> Table:
     return Table(head, tuple(rows))
 
 
-def _effect(one: Choice, runs: list[Run]) -> tuple[str, str]:
+def _effect(choice: Choice, runs: list[Run]) -> tuple[str, str]:
     """The differences of the best run of the notebook that has them, and what that run was measured on."""
-    for run in sorted((run for run in runs if run.notebook == one.notebook), key=Run.rank):
+    for run in sorted((run for run in runs if run.notebook == choice.notebook), key=Run.rank):
         path = run.place / "differences.csv"
         rows = read_table(path, ("variant", "measure"), ("difference", "low", "high"))
         texts = [
             _difference(row)
             for row in rows
-            if row["measure"] == AREA and any(fnmatchcase(row["variant"], p) for p in one.variants)
+            if row["measure"] == AREA and any(fnmatchcase(row["variant"], p) for p in choice.variants)
         ]
         if texts:
             return "; ".join(texts), f"{ground(run)} ({run.folder}/differences.csv)"
@@ -102,7 +102,7 @@ def _settings(run: Run) -> dict:
     return groups
 
 
-def _agree(one: dict, other: dict) -> bool:
+def _agree(settings: dict, other: dict) -> bool:
     """Whether all that both know is equal: a setting that is newer than a run was off in it."""
-    pairs = [(one[name], other[name]) for name in one.keys() & other.keys()]
+    pairs = [(settings[name], other[name]) for name in settings.keys() & other.keys()]
     return all(_agree(*pair) if isinstance(pair[0], dict) else pair[0] == pair[1] for pair in pairs)

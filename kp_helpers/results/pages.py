@@ -173,7 +173,7 @@ def _page(runs: list[Run], damaged: list[str]) -> str:
     templates.globals["cut"] = lambda value: max(-_REACH, min(_REACH, value))
     answers = answers_of(runs)
     numbers = paper_numbers.beside_paper(runs)
-    groups = [(LISTS[name], list(group)) for name, group in groupby(answers, lambda one: one.claim.list)]
+    groups = [(LISTS[name], list(group)) for name, group in groupby(answers, lambda answer: answer.claim.list)]
     return templates.get_template("index.html.j2").render(
         tables=tables,
         runs=runs,

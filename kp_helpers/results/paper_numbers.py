@@ -1,6 +1,6 @@
 """The paper's numbers, each beside the one that the kit measured with as many labelled pictures."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kp_helpers.metrics.paper import FAILS, HOLDS, MEASURES, OPEN, PAPER
 from kp_helpers.results.claims import ABSENT, PROTOCOL, WEIGHTS
@@ -35,28 +35,26 @@ def beside_paper(runs: list[Run]) -> list[Beside]:
     numbers = []
     for (joint, images), measures in PAPER.items():
         for column, (value, sd) in measures.items():
-            place = (joint, images, MEASURES[column])
-            ours = {}
+            number = Beside(joint=joint, train_images=images, measure=MEASURES[column], value=value, sd=sd)
             for run, row in rows:
-                if (row.joint, row.train_images, row.measure) == place:
-                    ours = {"run": run, "row": row, "verdict": _verdict(value, run, row)}
+                if (row.joint, row.train_images, row.measure) == (joint, images, number.measure):
+                    number = replace(number, run=run, row=row, verdict=_verdict(value, run, row))
                     break
-            numbers.append(
-                Beside(joint=joint, train_images=images, measure=place[-1], value=value, sd=sd, **ours)
-            )
+            numbers.append(number)
     return numbers
 
 
 def table(numbers: list[Beside]) -> Table:
     """The paper's numbers beside those with as many labelled pictures."""
     rows = []
-    for one in numbers:
-        paper = f"{one.value:.2f}" + ("" if one.sd is None else f" ± {one.sd:.2f}")
-        ours = ("", "", one.verdict, "")
-        if one.run:
-            where = f"{one.run.folder}, {data_name(one.run.data)}"
-            ours = (spread(one.row), str(one.row.n), one.verdict, where)
-        rows.append((words(one.joint), one.measure, str(one.train_images), paper, *ours))
+    for number in numbers:
+        paper = f"{number.value:.2f}" + ("" if number.sd is None else f" ± {number.sd:.2f}")
+        ours, n, where = "", "", ""
+        if number.run:
+            ours, n = spread(number.row), str(number.row.n)
+            where = f"{number.run.folder}, {data_name(number.run.data)}"
+        what = (words(number.joint), number.measure, str(number.train_images))
+        rows.append((*what, paper, ours, n, number.verdict, where))
     head = ("joint", "hit", "labelled pictures", "paper's, %", "ours, %", "n", "verdict", "run")
     return Table(head, tuple(rows))
 

@@ -34,7 +34,7 @@ def data_name(kind: str) -> str:
 
 def grounds(measured: list) -> list[str]:
     """The data that answers, or numbers beside the paper's, were measured on."""
-    return sorted({data_name(one.run.data) for one in measured if one.run})
+    return sorted({data_name(number.run.data) for number in measured if number.run})
 
 
 def ground(run: Run) -> str:
