@@ -27,19 +27,11 @@ RUNS = pd.DataFrame(
 )
 SWEPT = pd.DataFrame(
     [
-        {
-            "panel": panel,
-            "line": "gaussian",
-            "method": method,
-            "steps": steps,
-            "value": 30.0,
-            "low": 10,
-            "high": 50,
-        }
+        {"panel": panel, "line": "gaussian", "method": method, "steps": steps, "value": 30.0}
         for panel in ("in a direction", "within")
         for method, steps in (("a", 1), ("b", 10), ("c", 100))
     ]
-)
+).assign(low=10, high=50)
 
 FIGURES = {
     "pictures": lambda: display.pictures(IMAGES, ["a", "b", "c"], title="t"),
