@@ -82,9 +82,9 @@ def list_of(notebook: str, claim: str) -> str:
     raise ValueError(f"{notebook} decides {claim!r}, {expected}")
 
 
-def answers_of(runs: list[Run], claims: tuple[Claim, ...] = CLAIMS) -> list[Answer]:
+def answers_of(runs: list[Run]) -> list[Answer]:
     """What the runs say of each claim."""
-    return [answer(claim, runs) for claim in claims]
+    return [answer(claim, runs) for claim in CLAIMS]
 
 
 def answer(claim: Claim, runs: list[Run]) -> Answer:

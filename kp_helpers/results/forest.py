@@ -12,7 +12,7 @@ from kp_helpers.results.runs import Verdict
 from kp_helpers.results.tables import short
 
 COLOURS = {HOLDS: "#1c7a45", FAILS: "#b3352c", OPEN: "#b07a00", UNTESTABLE: "#888888"}
-_REACH = 60
+REACH = 60
 """Percent points that are shown to either side of zero; what lies farther is cut."""
 
 
@@ -28,7 +28,7 @@ def forest(answers: list[Answer], path: Path) -> None:
     place = 0
     names = {}
     for title, comparisons in lists.items():
-        axis.text(-_REACH, place, title, weight="bold", size=10, va="center")
+        axis.text(-REACH, place, title, weight="bold", size=10, va="center")
         for name, rows in comparisons:
             place += 1
             names[place] = name
@@ -37,7 +37,7 @@ def forest(answers: list[Answer], path: Path) -> None:
         place += 2
     axis.axvline(0, color="black", lw=0.8)
     axis.set_yticks(list(names), list(names.values()), size=7.5)
-    axis.set(xlim=(-_REACH, _REACH), ylim=(max(1, place - 1), -1))
+    axis.set(xlim=(-REACH, REACH), ylim=(max(1, place - 1), -1))
     axis.set_xlabel("difference in percent points, with 95 % interval")
     axis.grid(axis="x", alpha=0.3)
     for word, colour in COLOURS.items():
@@ -57,7 +57,7 @@ def _comparisons(name: str, answers: list[Answer]) -> list[tuple[str, list[Verdi
 
 
 def _draw(axis: Axes, place: float, row: Verdict) -> None:
-    low, high, middle = (max(-_REACH, min(_REACH, value)) for value in (row.low, row.high, row.difference))
+    low, high, middle = (max(-REACH, min(REACH, value)) for value in (row.low, row.high, row.difference))
     colour = COLOURS[row.verdict]
     axis.plot([low, high], [place, place], color=colour, lw=1.6)
     axis.plot(middle, place, "o", color=colour, ms=4, mfc="white" if row.measure == EXACT else colour)

@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from kp_helpers.results import paper_numbers, tables
 from kp_helpers.results.claims import LISTS, PROTOCOL, Answer, answers_of
 from kp_helpers.results.deviations import both_modes, deviations
-from kp_helpers.results.forest import forest
+from kp_helpers.results.forest import REACH, forest
 from kp_helpers.results.run_folder import ResultsError, write_file
 from kp_helpers.results.runs import REFERENCE, Run, best_of, read_runs
 from kp_helpers.results.tables import Table
@@ -31,8 +31,6 @@ _PICTURES = (  # notebook, figure, what it shows
     (PROTOCOL, "points", "where each method sees the left foot"),
 )
 _CONFIG = "Settings, versions and hashes: [config.json](config.json)."
-_REACH = 60
-"""Percent points that a drawn interval shows to either side of zero."""
 
 
 def index(folder: Path) -> list[str]:
@@ -170,7 +168,7 @@ def _page(runs: list[Run], damaged: list[str]) -> str:
     """`index.html`; whatever comes from a run is escaped in it."""
     folder = FileSystemLoader(Path(__file__).parent)
     templates = Environment(loader=folder, autoescape=True, trim_blocks=True, undefined=StrictUndefined)
-    templates.globals["cut"] = lambda value: max(-_REACH, min(_REACH, value))
+    templates.globals["cut"] = lambda value: max(-REACH, min(REACH, value))
     answers = answers_of(runs)
     numbers = paper_numbers.beside_paper(runs)
     groups = [(LISTS[name], list(group)) for name, group in groupby(answers, lambda answer: answer.claim.list)]
