@@ -136,13 +136,12 @@ def matrices(panels: Mapping[str, object], names: Sequence[str], *, title: str =
 
 def histogram(groups: Mapping[str, object], *, bins: int = 40, title: str = "", x: str = "") -> Figure:
     """Shares of values in bins that are even on a logarithmic axis, one chart a group; values above 0."""
-    figure, axes = _charts(len(groups), (3.4, 2.4), title, sharey=True)
-    groups = {name: np.asarray(values, float) for name, values in groups.items()}
-    lowest, highest = min(map(np.min, groups.values())), max(map(np.max, groups.values()))
-    edges = np.geomspace(lowest, highest * (1 + 1e-9), bins + 1)
+    figure, axes = _charts(len(groups), (3.4, 2.4), title, sharex=True, sharey=True)
+    logarithms = np.log10(np.concatenate([np.asarray(values, float) for values in groups.values()]))
+    reach = (logarithms.min(), logarithms.max())
     for axis, colour, (name, values) in zip(axes, COLOURS, groups.items(), strict=False):
-        axis.hist(values, edges, weights=np.full(len(values), 100 / len(values)), color=colour, alpha=0.75)
-        _log_ticks(axis, [tick for tick in (0.001, 0.01, 0.03, 0.1, 0.3) if edges[0] <= tick <= edges[-1]])
+        bars = {"stat": "percent", "bins": bins, "binrange": reach, "log_scale": True}
+        sns.histplot(np.asarray(values, float), color=colour, ax=axis, **bars)
         axis.set_xlabel(x, fontsize=8)
         axis.set_title(f"{name}, n {len(values)}", fontsize=9)
     axes[0].set_ylabel("% of the predictions", fontsize=8)

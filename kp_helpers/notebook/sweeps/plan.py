@@ -5,12 +5,11 @@ import re
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import yaml
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import Field, field_validator
 
-from kp_helpers.config import ConfigError, Index, Names, Profile, Settings, profile
+from kp_helpers.config import ConfigError, Levels, Names, Profile, Settings, profile
 from kp_helpers.metrics import SECTOR
 
 WORLDS = {
@@ -23,7 +22,6 @@ WORLDS = {
 FOLDER = "sweeps"
 """The folder of the results folder in which each sweep has its own."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-Seeds = Annotated[tuple[Index, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)]
 
 
 class Sweep(Settings):
@@ -35,7 +33,7 @@ class Sweep(Settings):
     data: str = Field("", description="a folder in 3DPW's layout; empty means the profile's figures world")
     base: str = Field("", description="file of the base embedding; empty means notebook 02's of the profile")
     joints: Names = Field(description="joints with a meaningful direction")
-    seeds: Seeds = Field((0,), description="of everything that is drawn")
+    seeds: Levels = Field((0,), description="of everything that is drawn")
     common: dict[str, dict] = Field({}, description="changes of the profile in all settings, by group")
     settings: dict[str, dict[str, dict]] = Field(description="name -> changes of the profile, by group")
 
