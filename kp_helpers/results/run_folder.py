@@ -1,6 +1,5 @@
 """A run's folder, `results/<NN_name>/<run>/`: written aside, moved into place when it is whole."""
 
-import csv
 import io
 import json
 import os
@@ -11,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import pandas as pd
 from PIL import Image
 
 from kp_helpers.store import replace_file
@@ -116,13 +116,10 @@ class RunFolder:
 
     def predictions(self, rows: Iterable[Prediction]) -> None:
         """`predictions.csv`: one row a prediction; error in pixels, empty where the truth is unknown."""
-        table = io.StringIO()
-        writer = csv.writer(table, lineterminator="\n")
-        writer.writerow(_PREDICTION_COLUMNS)
-        writer.writerows(_prediction_row(row) for row in rows)
-        write_file(self.file("predictions.csv"), table.getvalue())
+        cells = [_prediction_row(row) for row in rows]
+        self.table("predictions", pd.DataFrame(cells, columns=_PREDICTION_COLUMNS))
 
-    def table(self, name: str, rows) -> None:
+    def table(self, name: str, rows: pd.DataFrame) -> None:
         """`<name>.csv` of a pandas table, without its index."""
         write_file(self.file(f"{name}.csv"), rows.to_csv(index=False, lineterminator="\n"))
 
