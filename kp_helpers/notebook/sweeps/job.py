@@ -40,12 +40,19 @@ def run_job(job: Job, results: Path, cache: Path | None = None, checkpoint: Path
             cache=cache.absolute() if cache else "",
             checkpoint=checkpoint.absolute() / FOLDER if checkpoint else "",
         )
-        work = (session.frozen, session.base, session.sets, job.joint, settings)
-        variants = [evaluate.Variant(job.setting)]
         predictions = []
         for run in range(settings.protocol.runs):
-            folders = {"cache": session.cache, "checkpoint": session.states}
-            predictions += evaluate.sweep(*work, variants, run, **folders)
+            predictions += evaluate.sweep(
+                session.frozen,
+                session.base,
+                session.sets,
+                job.joint,
+                settings,
+                [evaluate.Variant(job.setting)],
+                run,
+                cache=session.cache,
+                checkpoint=session.states,
+            )
         measured = evaluate.measured_variants(evaluate.score(predictions), settings, {})
         minutes = round((time.monotonic() - started) / 60, 3)
         return session.finish(job.saved_settings(), measured, predictions, facts={"minutes": minutes})
