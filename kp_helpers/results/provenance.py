@@ -14,7 +14,7 @@ from kp_helpers import __version__, randomness
 from kp_helpers.results.run_folder import ResultsError, project_path, write_json
 
 _PACKAGES = ("torch", "diffusers", "transformers", "kornia", "numpy", "scikit-learn", "pillow")
-_DRAWN = {"name": "scenes drawn in the notebook", "kind": "figures", "sha256": ""}
+DRAWN = {"name": "scenes drawn in the notebook", "kind": "figures", "sha256": ""}
 """What 00 and 01 measure on, whatever folder they show."""
 
 
@@ -29,7 +29,7 @@ def run_facts(*, seed: int, model: str, fingerprint: str, data: str | Path | Non
     return {
         "seed": seed,
         "model": {"name": str(model), "sha256": fingerprint},
-        "data": _DRAWN if data is None else describe_data(Path(data)),
+        "data": DRAWN if data is None else describe_data(Path(data)),
         "device": str(device),
         "machine": describe_machine(str(device)),
         "threads": torch.get_num_threads(),
