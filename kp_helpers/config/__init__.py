@@ -20,24 +20,3 @@ from kp_helpers.config.settings import (
     Weight,
 )
 from kp_helpers.config.stages import AppendedStage, BaseStage
-
-__all__ = [
-    "AppendedStage",
-    "Augmentation",
-    "BaseStage",
-    "Change",
-    "ConfigError",
-    "Count",
-    "Index",
-    "Levels",
-    "Names",
-    "Positive",
-    "Profile",
-    "Protocol",
-    "Reading",
-    "Settings",
-    "Share",
-    "TestTime",
-    "Weight",
-    "profile",
-]

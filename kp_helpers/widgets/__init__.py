@@ -9,5 +9,3 @@ from kp_helpers.widgets.label_session import LabelSession
 from kp_helpers.widgets.labeler import KeypointLabeler
 from kp_helpers.widgets.tuner import LossWeightTuner
 from kp_helpers.widgets.tuner_session import TunerSession
-
-__all__ = ["AttentionExplorer", "KeypointLabeler", "LabelSession", "LossWeightTuner", "TunerSession"]
