@@ -219,7 +219,7 @@ def test_the_runs_can_be_shown(results):
         (
             "10_beyond_the_paper",
             {"joints": "left_toe"},
-            "left_toe",
+            "DataError: joint 'left_toe' is unknown, did you mean 'left_knee'?",
         ),
     ],
 )
