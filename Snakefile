@@ -1,7 +1,7 @@
 # The batch: which notebook needs what. `make reproduce` runs it here, `snakemake --profile profiles/slurm` on a cluster.
 #
 # --config profile=quick|smoke|paper  run=name  seed=0  model=figures|folder|hub id  data=folder in 3DPW's layout
-#   device=auto|cpu|cuda:0
+#   device=auto|cpu|cuda:0  panoptic=folder in COCO's panoptic format (notebook 12; else the figures world)
 # Every rule runs one notebook through kp_helpers.reproduce; what is done is known from the files alone.
 # profile=reference is what `make reference` makes: settings of `quick`, in a world of its own, with the runs, pictures
 # and base seeds that decide the claims.
@@ -42,6 +42,7 @@ TARGET, SIZE, VIEWS, WEIGHTS = (
 FAILED, BEYOND = "09_failed_approaches", "10_beyond_the_paper"
 APPENDED, PROTOCOL = "03_appended_embedding", "08_evaluate_3dpw"
 LONG = [WEIGHTS, PROTOCOL, BEYOND]
+VOCABULARY = "12_open_vocabulary_segmentation"
 ON_BASE = [APPENDED, TARGET, SIZE, VIEWS, WEIGHTS, PROTOCOL, FAILED, BEYOND, "14_your_own_pictures"]
 THREE = "left_foot,head,left_elbow"
 SIDED = [f"{side}_{name}" for name in ("foot", "knee", "wrist", "elbow", "shoulder") for side in ("left", "right")]
@@ -98,7 +99,7 @@ READOUT = f"results/{PROTOCOL}/{RUN}-readout/metrics.json"
 
 rule all:
     input:
-        expand("results/{notebook}/{run}/metrics.json", notebook=FIRST + ON_BASE, run=RUN),
+        expand("results/{notebook}/{run}/metrics.json", notebook=FIRST + ON_BASE + [VOCABULARY], run=RUN),
         READOUT if REFERENCE else [],
 
 
@@ -150,6 +151,24 @@ use rule alone as on_base with:
         notebook="|".join(name for name in ON_BASE if name not in LONG),
     params:
         more=lambda wildcards: f"-p base {bases_of(wildcards.notebook)} {given_more(wildcards.notebook)}",
+
+
+# It draws its own pictures and measures more of them for little time: `reference` is its profile `paper`.
+rule open_vocabulary:
+    input:
+        f"notebooks/{VOCABULARY}.ipynb",
+    output:
+        update(f"results/{VOCABULARY}/{RUN}/metrics.json"),
+    params:
+        data=config.get("panoptic") or "figures",
+        profile="paper" if REFERENCE else SETTINGS,
+        variants="-p variants empty,control,random,clip" if REFERENCE or PROFILE == "paper" else "",
+    threads: 1
+    resources:
+        mem_mb=8000,
+    shell:
+        "{sys.executable} -m kp_helpers.reproduce {input} results/{VOCABULARY}/{RUN} --overwrite"
+        " -p model {MODEL:q} -p data {params.data:q} -p seed {SEED} -p profile {params.profile} {params.variants}"
 
 
 rule further_base:

@@ -133,13 +133,13 @@ def test_the_merge_by_hand():
 
 
 def test_the_frozen_parts_know_true_masks(frozen, pictures):
-    words = classify.Words.of(frozen, CLASSES)
+    keys = classify.word_keys(frozen, CLASSES)
     text = classify.clip_text(frozen, CLASSES)
     right = {"clip": [], "words": []}
     for row in pictures.rows:
         image, masks = features.as_images([row.image])[0], torch.from_numpy(row.masks())
         parts = {"clip": classify.by_crops(frozen, image, masks, text)}
-        parts["words"] = words.classes(frozen, image, masks)
+        parts["words"] = classify.by_words(frozen, image, masks, keys)
         for name, found in parts.items():
             assert found.sum(dim=1).tolist() == pytest.approx([1] * len(masks), abs=1e-4)
             right[name] += [CLASSES[n] == label for n, label in zip(found.argmax(1), row.labels, strict=True)]
@@ -153,7 +153,8 @@ def test_words_are_attention_logits(frozen, pictures):
     image = features.as_images([pictures.rows[0].image])
     whole = torch.ones(1, 128, 128, dtype=torch.bool)
     noun = "ball"
-    found = classify.Words.of(frozen, (noun, "dog"), ("a {}",)).classes(frozen, image[0], whole)
+    keys = classify.word_keys(frozen, (noun, "dog"), ("a {}",))
+    found = classify.by_words(frozen, image[0], whole, keys)
     noised = frozen.noised(frozen.model.encode_image(image))
     asked = attention.queries(frozen.model.unet, noised, 0, frozen.empty)
     total = torch.zeros(2)
@@ -167,11 +168,3 @@ def test_words_are_attention_logits(frozen, pictures):
             )
             total[number] += (query.values[0] * keys[..., None, None]).sum(dim=1).mean()
     assert found[0].tolist() == pytest.approx(total.softmax(dim=0).tolist(), abs=1e-4)
-
-
-def test_clusters_of_two_plain_halves():
-    maps = torch.zeros(1, 3, 8, 8)
-    maps[:, 0, :, :4], maps[:, 1, :, 4:] = 1.0, 1.0
-    found = features.clusters([maps], 2, side=8)
-    assert len(set(found[:, :4].ravel())) == len(set(found[:, 4:].ravel())) == 1
-    assert found[0, 0] != found[0, 7]

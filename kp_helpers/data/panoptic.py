@@ -27,6 +27,11 @@ class PanopticPicture:
     phrases: tuple[str, ...] = ()
     caption: str = ""
 
+    @property
+    def nouns(self) -> tuple[str, ...]:
+        """The noun phrases; where there is no caption, the classes."""
+        return self.phrases or tuple(dict.fromkeys(self.labels))
+
     def masks(self) -> np.ndarray:
         """(n, H, W) bool, a row a segment."""
         return self.segments[None] == np.arange(1, len(self.labels) + 1)[:, None, None]

@@ -18,15 +18,17 @@ _LEAST_PIXELS = 12
 """What shows fewer pixels than this is void: nobody could see it."""
 
 
-def panoptic_pictures(first: int, count: int, without: Iterable[str] = ()) -> PanopticPictures:
+def panoptic_pictures(
+    first: int, count: int, without: Iterable[str] = (), size: int = 128
+) -> PanopticPictures:
     """The scenes of `count` seeds from `first` on, changed so that no class of `without` is in them.
 
     A thing is left out, skin takes the place of a garment, and another ground or backdrop that of one. Where
-    boxes are left out, a scene in which somebody sits on one is passed over.
+    boxes are left out, a scene in which somebody sits on one is passed over. size: side in pixels.
     """
     without, rows, seed = frozenset(without), [], first
     while len(rows) < count:
-        scene = draw_scene(seed)
+        scene = draw_scene(seed, (size, size))
         seed += 1
         if "box" in without and any(person.motion == "sit" for person in scene.people):
             continue

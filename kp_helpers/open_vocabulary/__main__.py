@@ -1,13 +1,22 @@
 """Open-vocabulary segmentation from the command line: `python -m kp_helpers.open_vocabulary --help`."""
 
 import argparse
-import shutil
 import sys
 from pathlib import Path
 
 from kp_helpers.open_vocabulary.classes import SPLITS
 
-CAPTIONS, SUPERVISIONS, SOURCES = ("implicit", "empty", "true"), ("label", "caption"), ("unet", "clip")
+CHOICES = {
+    "supervision": ("label", "caption"),
+    "caption": ("implicit", "empty", "true"),
+    "source": ("unet", "clip"),
+}
+COUNTS = {
+    "level": (0, "noise level of the pass"),
+    "pictures": (1600, "training pictures"),
+    "steps": (400, "under the empty caption"),
+    "captioned": (50, "then under its own caption"),
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,39 +37,26 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--model", default="figures", help="shipped model, folder or hub id (figures)")
     train.add_argument("--data", default="figures", help="the world, or a COCO panoptic folder (figures)")
     train.add_argument("--split", type=int, choices=SPLITS, default=0, help="which classes stay unseen (0)")
-    train.add_argument("--supervision", choices=SUPERVISIONS, default="label", help="(label)")
-    train.add_argument("--caption", choices=CAPTIONS, default="implicit", help="of the pass (implicit)")
-    train.add_argument("--source", choices=SOURCES, default="unet", help="of the maps (unet)")
-    train.add_argument("--level", type=int, default=0, help="noise level of the pass (0)")
-    train.add_argument("--pictures", type=int, default=1600, help="training pictures (1600)")
-    train.add_argument("--steps", type=int, default=400, help="under the empty caption (400)")
-    train.add_argument("--captioned", type=int, default=100, help="then under its own caption (100)")
+    for name, choices in CHOICES.items():
+        train.add_argument(f"--{name}", choices=choices, default=choices[0], help=f"({choices[0]})")
+    for name, (default, text) in COUNTS.items():
+        train.add_argument(f"--{name}", type=int, default=default, help=f"{text} ({default})")
     train.add_argument("--folder", type=Path, default=Path("build/open_vocabulary"), help="of checkpoints")
-    train.add_argument("--target", type=Path, help="copy the trained head to this file")
+    train.add_argument("--target", type=Path, required=True, help="file of the trained head")
     train.set_defaults(run=_train)
     return parser
 
 
 def _train(options) -> None:
     from kp_helpers import diffusion
-    from kp_helpers.open_vocabulary.classes import hidden, seen
-    from kp_helpers.open_vocabulary.data_sets import pictures
     from kp_helpers.open_vocabulary.features import freeze
-    from kp_helpers.open_vocabulary.training import FINISHED, Recipe, train_head
+    from kp_helpers.open_vocabulary.training import Recipe, train_head
 
     frozen = freeze(diffusion.load(options.model, "cpu"), options.level)
-    size = frozen.model.image_size
-    classes = pictures(options.data, "test", 1, size).classes
-    shown = pictures(options.data, "train", options.pictures, size, hidden(classes, options.split))
-    names = ("supervision", "caption", "source", "steps", "captioned")
+    names = (*CHOICES, "steps", "captioned")
     recipe = Recipe(**{name: getattr(options, name) for name in names})
-    key = f"{recipe.supervision}-{recipe.caption}-{recipe.source}-{options.level}-{options.split}"
-    train_head(frozen, shown, seen(classes, options.split), recipe, options.folder / key)
-    if options.target:
-        shutil.copy(options.folder / key / FINISHED, options.target)
-    print(
-        f"{options.target or options.folder / key / FINISHED}: split {options.split}, {options.supervision}"
-    )
+    trained = train_head(frozen, options.data, options.split, recipe, options.pictures, options.folder)
+    print(f"{trained.save(options.target)}: {', '.join(trained.seen)}")
 
 
 if __name__ == "__main__":

@@ -11,16 +11,8 @@ _HIDDEN = (
     ("bag", "cone", "tree", "hair", "shoes", "grass", "road"),
 )
 SPLITS = range(len(_HIDDEN))
-WORDS = (
-    "{}",
-    "a {}",
-    "the {}",
-    "a person with a {}",
-    "a person on the {}",
-    "a person before a {}",
-    "a person under the {}",
-    "a person wearing {}",
-)
+_PLACES = ("with a", "on the", "before a", "under the", "wearing")
+WORDS = ("{}", "a {}", "the {}", *(f"a person {place} {{}}" for place in _PLACES))
 """Phrases whose last token the U-Net's own attention is asked for."""
 LABELS = tuple(f"a {colour} {{}}" for colour in COLOURS)
 """Phrases for CLIP, which learned things from crops that are named like this."""

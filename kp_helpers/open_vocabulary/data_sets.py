@@ -20,11 +20,11 @@ def pictures(
 ) -> PanopticPictures:
     """At most `count` pictures of a part: scenes of the world free of the classes `without`, or a folder's.
 
-    data: "figures", or a folder in COCO's panoptic format. size: side in pixels to which its pictures are
+    data: "figures", or a folder in COCO's panoptic format. size: side in pixels, to which a folder's are
     squashed. Of a folder the segments of those classes stay; training leaves them out.
     """
     if str(data) == WORLD:
-        return panoptic_pictures(_FIRST_SEEDS[part], count, without)
+        return panoptic_pictures(_FIRST_SEEDS[part], count, without, size)
     every = read_coco_panoptic(Path(data), size)
     first, last = (round(share * len(every.rows)) for share in _SHARES[part])
     return PanopticPictures(every.rows[first:last][:count], every.classes, every.things)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from sklearn.cluster import KMeans
 from torch import nn
 
 from kp_helpers.diffusion import SHIPPED, Diffusion
@@ -17,6 +16,7 @@ NOISE_SEED = 42
 """Of the noise that all pictures share, as in ODISE."""
 LEVELS = 3
 """Of the U-Net's, finest first; coarser ones are resized to the last of them."""
+_FASTER = 10.0
 _HUB_CLIP = "openai/clip-vit-large-patch14"
 
 
@@ -52,8 +52,8 @@ def as_images(pictures: list[np.ndarray]) -> torch.Tensor:
 class ImplicitCaptioner(nn.Module):
     """MLP(V(x)) of equation (3): CLIP's embedding e of a picture in the place of its caption.
 
-    context = empty + tanh(a) (W e + p), and a vector beside the time embedding likewise. The strength a is
-    zero at first, so that it begins as the empty caption.
+    context = empty + tanh(10 a) (W e + p), and a vector beside the time embedding likewise. The strength a is
+    zero at first, so that it begins as the empty caption; the 10, ours, lets it grow in few steps.
     """
 
     def __init__(self, embedding: int, tokens: int, width: int, time_width: int):
@@ -73,7 +73,8 @@ class ImplicitCaptioner(nn.Module):
     def forward(self, empty: torch.Tensor, embedding: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Context (B, L, D) and what is added to the time embedding (B, T), of CLIP embeddings (B, E)."""
         spoken = self.to_context(embedding)[:, None] + self.place
-        return empty + self.strength.tanh() * spoken, self.time_strength.tanh() * self.to_time(embedding)
+        beside_time = (_FASTER * self.time_strength).tanh() * self.to_time(embedding)
+        return empty + (_FASTER * self.strength).tanh() * spoken, beside_time
 
 
 def pyramid(
@@ -108,10 +109,10 @@ def pyramid(
 @contextmanager
 def _kept(modules: list[nn.Module], kept: list, inputs: bool = False) -> Iterator[None]:
     """What modules give, or take, is appended to `kept` as they run."""
-    if inputs:
-        hooks = [one.register_forward_pre_hook(lambda _, given: kept.append(given[0])) for one in modules]
-    else:
-        hooks = [one.register_forward_hook(lambda _, given, maps: kept.append(maps)) for one in modules]
+    hooks = [
+        one.register_forward_hook(lambda _, given, maps: kept.append(given[0] if inputs else maps))
+        for one in modules
+    ]
     try:
         yield
     finally:
@@ -138,13 +139,3 @@ def clip_maps(frozen: Frozen, images: torch.Tensor) -> list[torch.Tensor]:
     side = round(patches.shape[1] ** 0.5)
     maps = patches.transpose(1, 2).unflatten(2, (side, side))
     return [F.interpolate(maps, images.shape[-1] // stride, mode="bilinear") for stride in (2, 4, 8, 16)]
-
-
-def clusters(maps: list[torch.Tensor], count: int, side: int = 32) -> np.ndarray:
-    """Figure 1: k-means of one picture's maps, each (1, C, h, w), into `count` groups: numbers (side, side).
-
-    The maps are resized, brought to length 1 at each place and put side by side.
-    """
-    resized = [F.normalize(F.interpolate(one, (side, side), mode="bilinear"), dim=1) for one in maps]
-    places = torch.cat(resized, dim=1)[0].flatten(1).T.numpy()
-    return KMeans(count, n_init=3, random_state=0).fit_predict(places).reshape(side, side)

@@ -32,7 +32,7 @@ class Segmenter:
     def __init__(self, frozen: Frozen, trained: Trained, names: Sequence[str]):
         self.frozen, self.trained, self.names = frozen, trained, tuple(names)
         self.text = classify.clip_text(frozen, self.names)
-        self.words = classify.Words.of(frozen, self.names)
+        self.keys = classify.word_keys(frozen, self.names)
         self.unseen = torch.tensor([name not in trained.seen for name in self.names])
 
     @torch.no_grad()
@@ -50,7 +50,7 @@ class Segmenter:
         """p (Q, C) of the parts that never learn, for masks (Q, H, W) bool of an image (3, H, W)."""
         return {
             "clip": classify.by_crops(self.frozen, image, masks, self.text),
-            "words": self.words.classes(self.frozen, image, masks),
+            "words": classify.by_words(self.frozen, image, masks, self.keys),
         }
 
     def of_true_masks(self, image: np.ndarray, masks: np.ndarray) -> Proposals:

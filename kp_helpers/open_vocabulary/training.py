@@ -1,7 +1,7 @@
 """Training a head: first on kept maps of the empty caption, then under the caption that it is to have."""
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -11,9 +11,11 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from kp_helpers import store
-from kp_helpers.data.panoptic import PanopticPicture, PanopticPictures
+from kp_helpers.data.panoptic import PanopticPicture
 from kp_helpers.figures.training.loop import LoopSettings, train
+from kp_helpers.open_vocabulary.classes import hidden, seen
 from kp_helpers.open_vocabulary.classify import clip_text
+from kp_helpers.open_vocabulary.data_sets import pictures
 from kp_helpers.open_vocabulary.features import Frozen, ImplicitCaptioner, as_images, clip_maps, pyramid
 from kp_helpers.open_vocabulary.head import CaptionLoss, Head, LabelLoss, targets
 
@@ -33,7 +35,7 @@ class Recipe:
     caption: str = "implicit"
     source: str = "unet"
     steps: int = 400
-    captioned: int = 100
+    captioned: int = 50
     batch: int = 8
     learning_rate: float = 1e-3
 
@@ -57,10 +59,14 @@ class Trained:
         context = frozen.model.encode_text(captions) if self.recipe.caption == "true" else None
         return pyramid(frozen, images, context)
 
+    def parts(self) -> nn.ModuleDict:
+        """What learns."""
+        captioner = {"captioner": self.captioner} if self.captioner else {}
+        return nn.ModuleDict({"head": self.head} | captioner)
+
     def save(self, path: Path) -> Path:
         """Write it in float16."""
-        parts = nn.ModuleDict({"head": self.head} | ({"captioner": self.captioner} if self.captioner else {}))
-        tensors = {name: tensor.half() for name, tensor in parts.state_dict().items()}
+        tensors = {name: tensor.half() for name, tensor in self.parts().state_dict().items()}
         facts = {"head": self.head.settings, "seen": self.seen, "recipe": asdict(self.recipe)}
         return store.save(path, tensors, facts)
 
@@ -78,26 +84,26 @@ class Trained:
 
 
 def train_head(
-    frozen: Frozen, pictures: PanopticPictures, seen: tuple[str, ...], recipe: Recipe, folder: Path
+    frozen: Frozen, data: str | Path, split: int, recipe: Recipe, count: int, folder: Path
 ) -> Trained:
-    """Train on the segments of the classes `seen`, others are not shown, and go on where `folder` stopped."""
-    if (folder / FINISHED).exists():
-        return Trained.load(folder / FINISHED, frozen)
+    """Train on `count` pictures of a data set, and go on where a folder of its own below `folder` stopped.
+
+    Of the figures world the scenes are free of the split's hidden classes; elsewhere those are not shown.
+    """
+    name = f"{recipe.supervision}-{recipe.caption}-{recipe.source}-{recipe.steps}-{frozen.level}-{split}"
+    place, size = folder / name, frozen.model.image_size
+    if (place / FINISHED).exists():
+        return Trained.load(place / FINISHED, frozen)
+    classes = pictures(data, "test", 1, size).classes
+    rows = pictures(data, "train", count, size, hidden(classes, split)).rows
     torch.manual_seed(0)
-    empty = Trained(None, None, seen, Recipe(source=recipe.source, caption="empty"))
-    with torch.no_grad():
-        one = empty.maps(frozen, as_images([pictures.rows[0].image]), [])
-    head = Head([maps.shape[1] for maps in one], frozen.clip.network.config.projection_dim)
-    loss = _Loss(frozen, pictures, seen, recipe, head, lambda: _kept_maps(empty, frozen, pictures))
-    _learn(head, loss.on_kept, recipe.steps, recipe.learning_rate, folder / "head")
-    captioner = ImplicitCaptioner.of(frozen) if recipe.caption == "implicit" else None
-    trained = Trained(head, captioner, seen, recipe)
+    loss = _Loss(frozen, rows, seen(classes, split), recipe)
+    _learn(loss.trained.head, loss.on_kept, recipe.steps, recipe.learning_rate, place / "head")
     if recipe.captioned:
-        parts = nn.ModuleDict({"head": head} | ({"captioner": captioner} if captioner else {}))
-        rate, place = recipe.learning_rate / 2, folder / recipe.caption
-        _learn(parts, lambda step: loss.under_caption(trained, step), recipe.captioned, rate, place)
-    trained.save(folder / FINISHED)
-    return Trained.load(folder / FINISHED, frozen)
+        parts, rate = loss.trained.parts(), recipe.learning_rate / 2
+        _learn(parts, loss.under_caption, recipe.captioned, rate, place / recipe.caption)
+    loss.trained.save(place / FINISHED)
+    return Trained.load(place / FINISHED, frozen)
 
 
 def _learn(module: nn.Module, loss_at, steps: int, rate: float, folder: Path) -> None:
@@ -108,40 +114,38 @@ def _learn(module: nn.Module, loss_at, steps: int, rate: float, folder: Path) ->
     module.load_state_dict(train(module, loss_at, settings, folder, "cpu").state_dict())
 
 
-@torch.no_grad()
-def _kept_maps(trained: Trained, frozen: Frozen, pictures: PanopticPictures) -> list[torch.Tensor]:
-    """The maps of all pictures in float16, one tensor a level."""
-    rows, parts = pictures.rows, []
-    for first in tqdm(range(0, len(rows), 8), desc="maps", mininterval=5):
-        images = as_images([row.image for row in rows[first : first + 8]])
-        parts.append([maps.half() for maps in trained.maps(frozen, images, [])])
-    return [torch.cat(level) for level in zip(*parts, strict=True)]
-
-
 class _Loss:
     """The loss of a batch that the step alone chooses."""
 
     def __init__(
-        self,
-        frozen: Frozen,
-        pictures: PanopticPictures,
-        seen: tuple[str, ...],
-        recipe: Recipe,
-        head: Head,
-        kept_maps: Callable[[], list[torch.Tensor]],
+        self, frozen: Frozen, rows: Sequence[PanopticPicture], shown: tuple[str, ...], recipe: Recipe
     ):
-        self.frozen, self.rows, self.seen, self.recipe = frozen, pictures.rows, seen, recipe
-        self.head, self.kept_maps = head, kept_maps
+        self.frozen, self.rows, self.recipe = frozen, rows, recipe
+        self.empty = Trained(None, None, shown, replace(recipe, caption="empty"))
+        channels = [maps.shape[1] for maps in self.maps(self.empty, rows[:1])]
+        head = Head(channels, frozen.clip.network.config.projection_dim)
+        captioner = ImplicitCaptioner.of(frozen) if recipe.caption == "implicit" else None
+        self.trained = Trained(head, captioner, shown, recipe)
         if recipe.supervision == "label":
-            self.loss = LabelLoss(head, clip_text(frozen, seen).mean(dim=1))
+            self.loss = LabelLoss(head, clip_text(frozen, shown).mean(dim=1))
         else:
             self.loss = CaptionLoss(head)
-            phrases = dict.fromkeys(phrase for row in self.rows for phrase in row.phrases)
-            self.nouns = {phrase: clip_text(frozen, [phrase], ("a {}",))[0, 0] for phrase in phrases}
+            nouns = tuple(dict.fromkeys(noun for row in rows for noun in row.nouns))
+            self.nouns = dict(zip(nouns, clip_text(frozen, nouns, ("a {}",))[:, 0], strict=True))
+
+    def maps(self, trained: Trained, rows: Sequence[PanopticPicture]) -> list[torch.Tensor]:
+        images = as_images([row.image for row in rows])
+        return trained.maps(self.frozen, images, [row.caption for row in rows])
 
     @cached_property
     def kept(self) -> list[torch.Tensor]:
-        return self.kept_maps()
+        """The maps of all pictures under the empty caption in float16, one tensor a level."""
+        parts = []
+        with torch.no_grad():
+            for first in tqdm(range(0, len(self.rows), 8), desc="maps", mininterval=5):
+                found = self.maps(self.empty, self.rows[first : first + 8])
+                parts.append([maps.half() for maps in found])
+        return [torch.cat(level) for level in zip(*parts, strict=True)]
 
     def chosen(self, step: int) -> np.ndarray:
         rng = np.random.default_rng([step, 43])
@@ -152,16 +156,15 @@ class _Loss:
         maps = [level[torch.from_numpy(numbers)].float() for level in self.kept]
         return self._of(maps, [self.rows[n] for n in numbers])
 
-    def under_caption(self, trained: Trained, step: int) -> dict[str, torch.Tensor]:
+    def under_caption(self, step: int) -> dict[str, torch.Tensor]:
         rows = [self.rows[n] for n in self.chosen(step + self.recipe.steps)]
-        images = as_images([row.image for row in rows])
-        return self._of(trained.maps(self.frozen, images, [row.caption for row in rows]), rows)
+        return self._of(self.maps(self.trained, rows), rows)
 
-    def _of(self, maps: list[torch.Tensor], rows: list[PanopticPicture]) -> dict[str, torch.Tensor]:
-        masks, labels = zip(*(targets(row, self.seen) for row in rows), strict=True)
+    def _of(self, maps: list[torch.Tensor], rows: Sequence[PanopticPicture]) -> dict[str, torch.Tensor]:
+        masks, labels = zip(*(targets(row, self.trained.seen) for row in rows), strict=True)
         if self.recipe.supervision == "caption":
-            labels = [torch.stack([self.nouns[phrase] for phrase in row.phrases]) for row in rows]
-        return {"loss": self.loss(self.head(maps), list(masks), list(labels))}
+            labels = [torch.stack([self.nouns[noun] for noun in row.nouns]) for row in rows]
+        return {"loss": self.loss(self.trained.head(maps), list(masks), list(labels))}
 
 
 def shipped(supervision: str, split: int, frozen: Frozen) -> Trained:

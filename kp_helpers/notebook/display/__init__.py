@@ -15,6 +15,7 @@ from kp_helpers.notebook.display.charts import (
     runs,
     simplex,
 )
+from kp_helpers.notebook.display.masks import panoptic
 from kp_helpers.notebook.display.pictures import (
     COLOURS,
     HEAT,
@@ -53,6 +54,7 @@ __all__ = [
     "matrices",
     "metrics_table",
     "numbered",
+    "panoptic",
     "picture",
     "pictures",
     "ranges",
