@@ -170,3 +170,8 @@ class _Loss:
 def shipped(supervision: str, split: int, frozen: Frozen) -> Trained:
     """A head that comes with the kit, for the figures model."""
     return Trained.load(SHIPPED / f"{supervision}-{split}.safetensors", frozen)
+
+
+def is_shipped(supervision: str, split: int) -> bool:
+    """Whether such a head comes with the kit."""
+    return (SHIPPED / f"{supervision}-{split}.safetensors").exists()
