@@ -1,7 +1,7 @@
 # The batch: which notebook needs what. `make reproduce` runs it here, `snakemake --profile profiles/slurm` on a cluster.
 #
 # --config profile=quick|smoke|paper  run=name  seed=0  model=figures|folder|hub id  data=folder in 3DPW's layout
-#   device=auto|cpu|cuda:0
+#   device=auto|cpu|cuda:0  panoptic=folder in COCO's panoptic format (notebook 12; else the figures world)
 # Every rule runs one notebook through kp_helpers.reproduce; what is done is known from the files alone.
 # What a profile gives each notebook stands in profiles/notebooks.yaml.
 # profile=reference is what `make reference` makes: settings of `quick`, in a world of its own, with the runs, pictures
@@ -47,6 +47,7 @@ SHORT = [
     OWN_PICTURES,
 ]
 LONG = ["07_ablation_loss_weights_and_steps", PROTOCOL, BEYOND]
+VOCABULARY = "12_open_vocabulary_segmentation"
 PARAMETERS = yaml.safe_load(Path(workflow.basedir, "profiles", "notebooks.yaml").read_text())
 
 
@@ -75,7 +76,7 @@ REPRODUCE = (
 
 rule all:
     input:
-        expand("results/{notebook}/{run}/metrics.json", notebook=FIRST + SHORT + LONG, run=RUN),
+        expand("results/{notebook}/{run}/metrics.json", notebook=FIRST + SHORT + LONG + [VOCABULARY], run=RUN),
         f"results/{READOUT}/metrics.json" if REFERENCE else [],
 
 
@@ -145,6 +146,24 @@ use rule alone as on_base with:
         out=f"results/{{notebook}}/{RUN}",
         seed=SEED,
         more=lambda wildcards: f"-p base {bases_of(wildcards.notebook)} {parameters_of(wildcards.notebook)}",
+
+
+# It draws its own pictures and measures more of them for little time: `reference` is its profile `paper`.
+rule open_vocabulary:
+    input:
+        f"notebooks/{VOCABULARY}.ipynb",
+    output:
+        update(f"results/{VOCABULARY}/{RUN}/metrics.json"),
+    params:
+        data=config.get("panoptic") or "figures",
+        profile="paper" if REFERENCE else SETTINGS,
+        variants="-p variants empty,control,random,clip" if REFERENCE or PROFILE == "paper" else "",
+    threads: 1
+    resources:
+        mem_mb=8000,
+    shell:
+        "{sys.executable} -m kp_helpers.reproduce {input} results/{VOCABULARY}/{RUN} --overwrite"
+        " -p model {MODEL:q} -p data {params.data:q} -p seed {SEED} -p profile {params.profile} {params.variants}"
 
 
 # The longest begin first, as does the base that they wait for, so that in the end no core is idle.

@@ -120,3 +120,16 @@ def test_measures_are_listed_as_they_will_be_saved():
     table = display.metrics_table(rows)
     assert table.loc["a"].tolist() == ["0.123", "%", 3] and table.loc["b", "value"] == "no cases"
     assert display.data_name("figures") != "3DPW" == display.data_name("3DPW")
+
+
+def test_a_segment_of_some_size_is_named_and_a_class_keeps_its_colour():
+    segments = np.zeros((20, 20), np.int32)
+    segments[:10], segments[15, 15] = 1, 2
+    _, axes = display.grid(2, 2)
+    image = np.zeros((20, 20, 3), np.uint8)
+    display.panoptic(axes[0], image, segments, ["sky", "ball"], ["ball", "sky"], "both")
+    display.panoptic(axes[1], image, np.full((20, 20), 1), ["sky"], ["ball", "sky"])
+    assert [text.get_text() for text in axes[0].texts] == ["sky"]
+    first, second = (axis.images[0].get_array() for axis in axes)
+    assert np.allclose(first[0, 0], second[0, 0])
+    assert not np.allclose(first[0, 0], first[15, 15])

@@ -19,8 +19,8 @@ LAYERS = (
     {"evaluate", "predict"},
     {"results", "notebook", "widgets", "reproduce"},
 )
-BESIDE = {"figures"}
-"""The synthetic world and the training of its model: outside the layers, and imported by none of them."""
+BESIDE = {"figures", "open_vocabulary"}
+"""The synthetic world with its model, and what is shown on it: outside the layers, which import neither."""
 LAYER = {module: number for number, modules in enumerate(LAYERS) for module in modules}
 FILES = sorted((ROOT / "kp_helpers").rglob("*.py"))
 

@@ -37,6 +37,7 @@ class _Drawer:
 
     def add(self, label, strokes, depth, joints=(), ink=None, limb=""):
         """Keep a part of class `label` at `depth`; an odd trouser leg keeps the trousers' word."""
+        label = "skin" if label in self.person.bare else label
         word = getattr(self.person, label)
         odd = label == "trousers" and limb == f"{self.person.odd_leg} leg"
         rgb = ink or self.tone(label, self.person.odd_colour if odd else word)

@@ -21,7 +21,8 @@ class Person:
     """One person. Colours are words; `pose` (24, 3) is axis-angle; `place` (3,) metres, the pelvis.
 
     `motion_side` is the side that kicks, waves or throws. `bare_arm` and `odd_leg` are "left", "right" or "":
-    the arm whose sleeve is rolled up, and the trouser leg that is `odd_colour` instead.
+    the arm whose sleeve is rolled up, and the trouser leg that is `odd_colour` instead. `bare` names the
+    clothes that are left off, "hair" among them: skin is drawn in their place.
     """
 
     hair: str
@@ -40,6 +41,7 @@ class Person:
     place: np.ndarray
     scale: float
     seed: int
+    bare: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,14 @@ MEAN, STD = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.2757
 SMALL = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
 
 
-def make_clip(folder: Path) -> Path:
-    """A CLIP that sees 32 x 32 pixels, with embeddings of 12 numbers."""
+def make_clip(folder: Path, words: int = 20, longest: int = 8) -> Path:
+    """A CLIP that sees 32 x 32 pixels, with embeddings of 12 numbers.
+
+    words, longest: of its text tower's tokenizer, whose last two words are the start and the end.
+    """
     torch.manual_seed(0)
-    text = {**SMALL, "vocab_size": 20, "max_position_embeddings": 8, "eos_token_id": 19, "bos_token_id": 18}
+    ends = {"bos_token_id": words - 2, "eos_token_id": words - 1, "pad_token_id": words - 1}
+    text = {**SMALL, "vocab_size": words, "max_position_embeddings": longest, **ends}
     vision = {**SMALL, "image_size": 32, "patch_size": 8}
     return _saved(CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=12)), folder)
 

@@ -14,6 +14,7 @@ from kp_helpers.notebook.display.charts import (
     runs,
     simplex,
 )
+from kp_helpers.notebook.display.masks import panoptic
 from kp_helpers.notebook.display.pictures import (
     COLOURS,
     HEAT,
