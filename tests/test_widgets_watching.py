@@ -12,11 +12,11 @@ from kp_helpers.widgets.watching import Watcher
 SETTINGS = TestTime(read_size=32, reading=Reading(map_size=16, timestep=20))
 
 
-@pytest.mark.parametrize("changes", [{}, {"views": 2}, {"mirror": True, "draws": 2}])
-def test_rivals_and_several_looks_are_seen(tiny_sd, changes):
+@pytest.mark.parametrize("changes", [{}, {"views": 2}])
+def test_it_sees_what_a_test_reads(tiny_sd, changes):
     context = embeddings.initialise(12, tiny_sd.context_width, 5, scale=4.0)
     images = torch.rand(2, 3, 128, 128, generator=torch.Generator().manual_seed(0))
-    appended = Appended(context[:8], context[8:10], mode="readout", rivals=context[10:])
+    appended = Appended(context[:8], context[8:10], mode="readout")
     settings = SETTINGS.replace(**changes)
     found = Watcher(tiny_sd, appended.base, images).look(appended, settings)
     expected = reading.read_appended(tiny_sd, appended, images, settings)

@@ -35,7 +35,7 @@ class Watcher:
     """`read_appended` and `read_keypoints` for pictures (n, 3, H, W) in [0,1] that stay the same.
 
     In read-out mode the U-Net sees the base (N, D) alone, so it sees each picture once for each test-time
-    setting; in coupled mode, and with several looks at a view, it sees them all every time.
+    setting; in coupled mode, and where mirror images are read too, it sees them all every time.
     """
 
     def __init__(self, diffusion: Diffusion, base: torch.Tensor, images: torch.Tensor):
@@ -49,7 +49,7 @@ class Watcher:
         level = timestep_of(self.diffusion, settings.reading)
         # the same noise level by another name is not asked for twice
         settings = settings.replace(reading=settings.reading.replace(timestep=level))
-        if appended.mode == "coupled" or not settings.looks_once:
+        if appended.mode == "coupled" or settings.mirror:
             fine = read_appended(self.diffusion, appended, self.images, settings)
         else:
             fine = self._read(appended, settings)
@@ -62,12 +62,11 @@ class Watcher:
         if asked != self._settings:
             self._kept, self._settings = self._ask(asked), asked
         thetas, kept = self._kept
-        unet, own = self.diffusion.unet, slice(0, len(appended.tokens))
-        given = {"size": settings.reading.map_size, "rivals": kept.rivals, "tokens": own}
+        unet, given = self.diffusion.unet, {"size": settings.reading.map_size, "rivals": kept.rivals}
         if appended.readout == "spatial":
             joint = joint_map(self.diffusion, appended, kept.queries, settings.reading)[:, None]
         else:
-            found = attention.maps_from_queries(unet, kept.queries, appended.learned, **given)
+            found = attention.maps_from_queries(unet, kept.queries, appended.tokens, **given)
             joint = combine(found, appended.readout, appended.best)[:, None]
         fine = F.interpolate(joint, size=(settings.read_size,) * 2, mode="bilinear", align_corners=False)
         if settings.views == 1:

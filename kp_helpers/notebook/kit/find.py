@@ -108,10 +108,7 @@ def _reader(keypoint: "Taught | Discovered"):
     """
     model = keypoint.model
     if hasattr(keypoint, "appended"):
-        settings = keypoint.settings.test
-        appended = keypoint.appended
-        if appended.rivals is None and not appended.midline:
-            settings = settings.replace(mirror=False)
+        settings, appended = keypoint.settings.test, keypoint.appended
         return [keypoint.joint], lambda images: read_appended(model, appended, images, settings), settings
     settings = TestTime(reading=keypoint.settings.reading)
     names = [f"keypoint {number}" for number in range(len(keypoint.tokens))]

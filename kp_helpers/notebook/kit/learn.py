@@ -130,9 +130,7 @@ def teach(
     tokens, origin = base_of(model, base, seed)
     if stage.base == "caption":
         origin = "an empty caption"
-    learned = stages.learn(
-        model, tokens, framed.images, where, stage, others=framed.others(joint), about=f"teach {joint}"
-    )
+    learned = stages.learn(model, tokens, framed.images, where, stage, about=f"teach {joint}")
     return Taught(model, joint, learned, settings, origin)
 
 

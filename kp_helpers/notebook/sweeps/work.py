@@ -90,7 +90,7 @@ def _loaded(job: Job) -> _Loaded:
 
 def _what_is_seen(job: Job) -> tuple:
     """Jobs of one joint and seed that agree in this learn from the same views."""
-    names = ("augmentation", "reading", "pool", "kept_precision", "steps", "images_per_step", "seed")
+    names = ("augmentation", "reading", "pool", "steps", "images_per_step", "seed")
     return (job.settings.protocol, *(getattr(job.settings.appended, name) for name in names))
 
 
@@ -98,8 +98,8 @@ def _see(given: _Loaded, job: Job, run: int, cache: Path) -> int:
     own = evaluate.of_run(job.settings.appended, run)
     train, _ = evaluate.draw_run(*given.sets, job.joint, run, job.settings.protocol)
     framed = evaluate.framed(train, given.model.image_size, job.settings.protocol)
-    points, others = framed.points(job.joint), framed.others(job.joint)
-    stage = AppendedTokens(given.model, given.base, framed.images, points, own, others=others, cache=cache)
+    points = framed.points(job.joint)
+    stage = AppendedTokens(given.model, given.base, framed.images, points, own, cache=cache)
     views = list(_views(stage))
     for image, view in views:
         stage.maps.kept(image, view)
