@@ -43,13 +43,11 @@ reference: $(STAMP)  ## the runs that decide the claims, in a world of their own
 	$(BIN)/python -m kp_helpers.results readme
 
 sweep: $(STAMP)  ## the jobs of sweeps.yaml on this machine, then what is missing, failed or done
-	@$(BIN)/python -m kp_helpers.notebook.sweeps plan $(SWEEP) >/dev/null
 	@status=0; $(SNAKEMAKE) sweep $(SWEEP_CONFIG) || status=$$?; \
 		$(BIN)/python -m kp_helpers.notebook.sweeps summary $(SWEEP) && exit $$status
 
 sweep-slurm: $(STAMP)  ## the same as Slurm jobs; installs the extra `cluster`
 	$(BIN)/python -m pip install --quiet -c requirements.lock -e ".[dev,cluster]"
-	@$(BIN)/python -m kp_helpers.notebook.sweeps plan $(SWEEP) >/dev/null
 	@status=0; $(BIN)/snakemake --profile profiles/slurm sweep $(SWEEP_CONFIG) || status=$$?; \
 		$(BIN)/python -m kp_helpers.notebook.sweeps summary $(SWEEP) && exit $$status
 

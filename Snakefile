@@ -3,6 +3,7 @@
 # --config profile=quick|smoke|paper  run=name  seed=0  model=figures|folder|hub id  data=folder in 3DPW's layout
 #   device=auto|cpu|cuda:0
 # Every rule runs one notebook through kp_helpers.reproduce; what is done is known from the files alone.
+# What a profile gives each notebook stands in profiles/notebooks.yaml.
 # profile=reference is what `make reference` makes: settings of `quick`, in a world of its own, with the runs, pictures
 # and base seeds that decide the claims.
 #
@@ -10,6 +11,8 @@
 import sys
 from functools import cache
 from pathlib import Path
+
+import yaml
 
 from kp_helpers.config import ConfigError
 from kp_helpers.notebook.sweeps import plan
@@ -33,73 +36,47 @@ def ready(data):
 
 
 FIRST = ["00_figures_world", "01_attention_extraction", "02_stable_keypoints"]
-TARGET, SIZE, VIEWS, WEIGHTS = (
+APPENDED, PROTOCOL, BEYOND = "03_appended_embedding", "08_evaluate_3dpw", "10_beyond_the_paper"
+OWN_PICTURES = "14_your_own_pictures"
+SHORT = [
+    APPENDED,
     "04_ablation_target",
     "05_ablation_embedding_size",
     "06_ablation_augmentation",
-    "07_ablation_loss_weights_and_steps",
-)
-FAILED, BEYOND = "09_failed_approaches", "10_beyond_the_paper"
-APPENDED, PROTOCOL = "03_appended_embedding", "08_evaluate_3dpw"
-LONG = [WEIGHTS, PROTOCOL, BEYOND]
-ON_BASE = [APPENDED, TARGET, SIZE, VIEWS, WEIGHTS, PROTOCOL, FAILED, BEYOND, "14_your_own_pictures"]
-THREE = "left_foot,head,left_elbow"
-SIDED = [f"{side}_{name}" for name in ("foot", "knee", "wrist", "elbow", "shoulder") for side in ("left", "right")]
-TWELVE = ",".join(["head", "neck", *SIDED])
-MORE = {  # (profile, notebook) -> the grid of an ablation, where it is not the notebook's own
-    ("smoke", TARGET): "-p sigmas 0.05",
-    ("smoke", SIZE): "-p ratios 0.2 -p readouts sum,best",
-    ("smoke", VIEWS): "-p views 2",
-    ("smoke", WEIGHTS): "-p runs 2 -p one_step_seeds 2 -p weights 0:0:1 -p step_counts 1 -p image_counts 1"
-    " -p learning_rates 1.0 -p framings squash -p timesteps 300",
-    ("smoke", FAILED): "-p windows 0.3 -p pictures 4",
-    ("smoke", BEYOND): "-p ideas cross-entropy",
-    ("reference", TARGET): "-p runs 11 -p test_images 40 -p sigmas 0.02,0.03,0.05,0.075,0.1",
-    ("reference", SIZE): "-p runs 11 -p test_images 40 -p ratios 0.05,0.1,0.2,0.5,1.0",
-    ("reference", VIEWS): "-p runs 11 -p test_images 40",
-    ("reference", WEIGHTS): "-p runs 11 -p test_images 40 -p weights 0:0:1,1:0:5,0:1:5,1:1:1,5:1:5,1:5:5",
-    ("reference", PROTOCOL): "-p mode coupled -p designs 5x10,20x10",
-    ("reference", FAILED): "-p runs 11 -p test_images 40",
-    ("reference", BEYOND): f"-p joints {TWELVE} -p runs 4 -p test_images 20 -p validation_joints {THREE}"
-    f" -p validation_runs 2 -p validation_images 16 -p curve_joints {THREE} -p curve_runs 4"
-    " -p label_counts 1,5,20,100 -p ridge_labels 200 -p unlabelled 60 -p pseudo_labels 15 -p base_seeds 10"
-    " -p base_steps 60 -p steps 100 -p pool 4",
-    ("paper", TARGET): "-p sigmas 0.02,0.03,0.05,0.075,0.1,0.15",
-    ("paper", SIZE): "-p runs 0 -p ratios 0.05,0.1,0.2,0.5,1.0",
-    ("paper", WEIGHTS): "-p runs 0 -p one_step_seeds 16 -p step_counts 1,3,10,30,300,1000"
-    " -p image_counts 1,2,10,20,50 -p learning_rates 0.01,0.03,0.3,1.0 -p timesteps 20,50,200,300"
-    " -p weights 0:0:1,1:0:5,0:1:5,1:1:1,5:1:5,1:5:5,5:1:1,1:5:1",
-}
-if MODEL == "figures":  # read-out mode, and twice the resolution of the model's finest features: hours on two cores
-    PAPER = dict.fromkeys([APPENDED, PROTOCOL], "-p mode readout -p map_size 64") | {FIRST[2]: "-p map_size 64"}
-    PAPER |= dict.fromkeys([TARGET, SIZE, WEIGHTS, FAILED], "-p mode readout -p test_images 40")
-    PAPER |= {VIEWS: "-p mode readout -p map_size 64 -p test_images 40"}
-else:  # coupled mode and maps of 128, in the ablations too
-    PAPER = dict.fromkeys([TARGET, SIZE, WEIGHTS, FAILED, BEYOND], "-p map_size 0")
+    "09_failed_approaches",
+    OWN_PICTURES,
+]
+LONG = ["07_ablation_loss_weights_and_steps", PROTOCOL, BEYOND]
+PARAMETERS = yaml.safe_load(Path(workflow.basedir, "profiles", "notebooks.yaml").read_text())
 
 
 def bases_of(notebook):
     """The bases of a notebook; those that make one embedding, or ask nothing of runs, take the first."""
-    return BASE if notebook in (APPENDED, BEYOND, ON_BASE[-1]) else ",".join(BASES)
+    return BASE if notebook in (APPENDED, OWN_PICTURES) else ",".join(BASES)
 
 
-def given_more(notebook):
+def parameters_of(notebook):
     """The parameters of a notebook besides those that all have."""
-    return " ".join([MORE.get((PROFILE, notebook), ""), PAPER.get(notebook, "") if PROFILE == "paper" else ""])
+    of_model = f"{PROFILE}, {'figures' if MODEL == 'figures' else 'another'} model"
+    return " ".join(PARAMETERS.get(name, {}).get(notebook, "") for name in (PROFILE, of_model))
 
 
 BASE = f"results/02_stable_keypoints/{RUN}/embedding.safetensors"
-FURTHER = [f"build/bases/02_stable_keypoints/{SEED + n}/embedding.safetensors" for n in range(1, 10)]
-BASES = [BASE, *(FURTHER if REFERENCE else [])]
+FURTHER = "build/bases/02_stable_keypoints/{seed}/embedding.safetensors"
+BASES = [BASE, *(expand(FURTHER, seed=range(SEED + 1, SEED + 10)) if REFERENCE else [])]
 """Of several bases the runs of a notebook take one after the other."""
-READOUT = f"results/{PROTOCOL}/{RUN}-readout/metrics.json"
+READOUT = f"{PROTOCOL}/{RUN}-readout"
 """The protocol once more, in read-out mode, where its headline is in the paper's."""
+REPRODUCE = (
+    "{sys.executable} -m kp_helpers.reproduce {input.notebook} {params.out} --overwrite -p model {MODEL:q}"
+    " -p data {DATA:q} -p device {DEVICE:q} -p seed {params.seed} -p profile {SETTINGS} {params.more}"
+)
 
 
 rule all:
     input:
-        expand("results/{notebook}/{run}/metrics.json", notebook=FIRST + ON_BASE, run=RUN),
-        READOUT if REFERENCE else [],
+        expand("results/{notebook}/{run}/metrics.json", notebook=FIRST + SHORT + LONG, run=RUN),
+        f"results/{READOUT}/metrics.json" if REFERENCE else [],
 
 
 rule world:
@@ -123,13 +100,14 @@ rule alone:
     wildcard_constraints:
         notebook="|".join(FIRST[:2]),
     params:
-        more=lambda wildcards: given_more(wildcards.notebook),
+        out=f"results/{{notebook}}/{RUN}",
+        seed=SEED,
+        more=lambda wildcards: parameters_of(wildcards.notebook),
     threads: 1
     resources:
         mem_mb=8000,
     shell:
-        "{sys.executable} -m kp_helpers.reproduce {input.notebook} results/{wildcards.notebook}/{RUN} --overwrite"
-        " -p model {MODEL:q} -p data {DATA:q} -p device {DEVICE:q} -p seed {SEED} -p profile {SETTINGS} {params.more}"
+        REPRODUCE
 
 
 use rule alone as base with:
@@ -141,46 +119,32 @@ use rule alone as base with:
     priority: 1
 
 
+use rule alone as further_base with:
+    input:
+        notebook="notebooks/02_stable_keypoints.ipynb",
+        data=ready(DATA),
+    output:
+        FURTHER,
+    wildcard_constraints:
+        seed=r"\d+",
+    params:
+        out="build/bases/02_stable_keypoints/{seed}",
+        seed="{seed}",
+        more="",
+    priority: 2
+
+
 use rule alone as on_base with:
     input:
         notebook="notebooks/{notebook}.ipynb",
         data=ready(DATA),
         base=BASES,
     wildcard_constraints:
-        notebook="|".join(name for name in ON_BASE if name not in LONG),
+        notebook="|".join(SHORT),
     params:
-        more=lambda wildcards: f"-p base {bases_of(wildcards.notebook)} {given_more(wildcards.notebook)}",
-
-
-rule further_base:
-    input:
-        notebook="notebooks/02_stable_keypoints.ipynb",
-        data=ready(DATA),
-    output:
-        "build/bases/02_stable_keypoints/{seed}/embedding.safetensors",
-    wildcard_constraints:
-        seed=r"\d+",
-    threads: 1
-    priority: 2
-    shell:
-        "{sys.executable} -m kp_helpers.reproduce {input.notebook} build/bases/02_stable_keypoints/{wildcards.seed}"
-        " --overwrite -p model {MODEL:q} -p data {DATA:q} -p device {DEVICE:q} -p seed {wildcards.seed}"
-        " -p profile {SETTINGS}"
-
-
-rule readout:
-    input:
-        notebook=f"notebooks/{PROTOCOL}.ipynb",
-        data=ready(DATA),
-        base=BASES,
-    output:
-        update(READOUT),
-    params:
-        more=f"-p base {','.join(BASES)} {MORE[('reference', PROTOCOL)].replace('coupled', 'readout')}",
-    threads: 1
-    shell:
-        "{sys.executable} -m kp_helpers.reproduce {input.notebook} results/{PROTOCOL}/{RUN}-readout --overwrite"
-        " -p model {MODEL:q} -p data {DATA:q} -p device {DEVICE:q} -p seed {SEED} -p profile {SETTINGS} {params.more}"
+        out=f"results/{{notebook}}/{RUN}",
+        seed=SEED,
+        more=lambda wildcards: f"-p base {bases_of(wildcards.notebook)} {parameters_of(wildcards.notebook)}",
 
 
 # The longest begin first, as does the base that they wait for, so that in the end no core is idle.
@@ -190,35 +154,43 @@ use rule on_base as long with:
     priority: 1
 
 
+use rule on_base as readout with:
+    input:
+        notebook=f"notebooks/{PROTOCOL}.ipynb",
+        data=ready(DATA),
+        base=BASES,
+    output:
+        update(f"results/{READOUT}/metrics.json"),
+    params:
+        out=f"results/{READOUT}",
+        seed=SEED,
+        more=f"-p base {','.join(BASES)} {parameters_of(f'{PROTOCOL}, readout')}",
+
+
 SWEEPS = config.get("sweeps", "sweeps.yaml")
-PLACE = "{sweep}/{joint}-{seed}-{setting}"
-KEPT_VIEWS = "build/cache/{sweep}/{joint}-{seed}.json"
 
 
 @cache
-def jobs(*key):
-    """All jobs, or those of a sweep, a joint, a seed and a setting; read only where a sweep is asked for."""
+def jobs():
+    """All jobs of the file; read only where a sweep is asked for."""
+    return checked(plan.read, SWEEPS)
+
+
+def checked(ask, *words):
+    """An answer of `plan`, whose error is the workflow's."""
     try:
-        return plan.find(plan.read(SWEEPS), *key) if key else plan.read(SWEEPS)
+        return ask(*words)
     except ConfigError as error:
         raise WorkflowError(str(error)) from None
 
 
-def jobs_of(wildcards):
-    return jobs(*[int(value) if name == "seed" else value for name, value in wildcards.items()])
+def job_of(wildcards):
+    return checked(plan.find, jobs(), wildcards.sweep, wildcards.job)
 
 
-def wanted(_):
-    try:
-        asked = plan.chosen(jobs(), filter(None, [config.get("sweep")]))
-    except ConfigError as error:
-        raise WorkflowError(str(error)) from None
-    return [f"results/{job.folder}/metrics.json" for job in asked]
-
-
-def given(wildcards):
-    """The data and the base embedding of a sweep."""
-    about = jobs_of(wildcards)[0].about
+def data_and_base(wildcards):
+    """The data and the base embedding of a job's sweep."""
+    about = job_of(wildcards).about
     if not about.base and about.profile != RUN and not Path(about.base_file).exists():
         raise WorkflowError(
             f"{SWEEPS}, sweep {wildcards.sweep!r}: {about.base_file} is missing, the base embedding of the profile"
@@ -227,53 +199,25 @@ def given(wildcards):
     return [ready(about.data_folder), about.base_file]
 
 
-def given_and_views(wildcards):
-    """The same, and behind it the views of a read-out job; they are `ancient`, since a new setting among
-    them changes nothing for those that are done."""
-    views = [ancient(expand(KEPT_VIEWS, **wildcards)[0])] if jobs_of(wildcards)[0].keeps_views else []
-    return given(wildcards) + views
-
-
-wildcard_constraints:
-    sweep="[A-Za-z0-9_-]+",
-    joint="[a-z_]+",
-    seed=r"\d+",
-    setting="[A-Za-z0-9_-]+",
-
-
 rule sweep:
     input:
-        wanted,
-
-
-# Built once by one job; the jobs of all settings of this joint and seed read it.
-rule views:
-    input:
-        given,
-    output:
-        KEPT_VIEWS,
-    params:
-        settings=lambda wildcards: [job.settings.model_dump_json() for job in jobs_of(wildcards)],
-    threads: 1
-    retries: 2
-    resources:
-        mem_mb=8000,
-    shell:
-        "{sys.executable} -m kp_helpers.notebook.sweeps --file {SWEEPS:q} cache {wildcards.sweep} {wildcards.joint}"
-        " {wildcards.seed} {output} --cache build/cache"
+        lambda _: [f"results/{job.folder}/metrics.json" for job in checked(plan.chosen, jobs(), config.get("sweep", ""))],
 
 
 rule job:
     input:
-        given_and_views,
+        data_and_base,
     output:
-        update(f"results/{plan.FOLDER}/{PLACE}/metrics.json"),
+        update(f"results/{plan.FOLDER}/{{sweep}}/{{job}}/metrics.json"),
+    wildcard_constraints:
+        sweep="[A-Za-z0-9_-]+",
+        job="[A-Za-z0-9_-]+",
     params:
-        settings=lambda wildcards: jobs_of(wildcards)[0].settings.model_dump_json(),
+        settings=lambda wildcards: job_of(wildcards).settings.model_dump_json(),
     threads: 1
     retries: 2
     resources:
         mem_mb=8000,
     shell:
-        "{sys.executable} -m kp_helpers.notebook.sweeps --file {SWEEPS:q} job {wildcards.sweep} {wildcards.joint}"
-        " {wildcards.seed} {wildcards.setting} --cache build/cache --checkpoint build/checkpoints"
+        "{sys.executable} -m kp_helpers.notebook.sweeps --file {SWEEPS:q} job {wildcards.sweep} {wildcards.job}"
+        " --cache build/cache --checkpoint build/checkpoints"

@@ -2,9 +2,11 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from tqdm.auto import tqdm
 
 from kp_helpers import diffusion as diffusion_module
@@ -44,20 +46,38 @@ def predict(
     with `keypoint_0` and so on. The noise level, layers and map size are those it was learned with. views: 1
     reads the plain picture, more average that many random views of it. protocol: its framing is used.
     """
-    names, maps_of, settings = opened(diffusion, embedding, views=views)
+    reader = opened(diffusion, embedding, views=views)
     found = []
     for sample in tqdm(samples, desc="pictures", unit="picture"):
         framed = evaluate.framed([sample], diffusion.image_size, protocol)
-        (square,), points = framed.squares, read_keypoints(maps_of(framed.images), settings)
+        (square,), points = framed.squares, read_keypoints(reader.maps(framed.images), reader.settings)
         places = (tuple(square.to_frame(point).tolist()) for point in points.cpu().double())
-        found.append(dict(zip(names, places, strict=True)))
+        found.append(dict(zip(reader.names, places, strict=True)))
     return found
 
 
-def opened(diffusion: Diffusion, path: Path, views: int = 1) -> tuple[list[str], Callable, TestTime]:
-    """Names of the K keypoints of a saved embedding, the function images (1, 3, S, S) -> maps (K, S', S'),
-    and how points are read off them. views: as for `predict`.
+@dataclass(frozen=True)
+class Reader:
+    """What finds K keypoints on pictures. names: of each; settings: how their maps are read.
+
+    learned: what was appended for one joint, or a base (N, D) with `tokens`, the K of it that are keypoints.
     """
+
+    diffusion: Diffusion
+    names: list[str]
+    settings: TestTime
+    learned: Appended | torch.Tensor
+    tokens: torch.Tensor | None = None
+
+    def maps(self, images: torch.Tensor) -> torch.Tensor:
+        """Maps (K, S', S') of a picture (1, 3, S, S) in [0,1]."""
+        if isinstance(self.learned, Appended):
+            return read_appended(self.diffusion, self.learned, images, self.settings)
+        return read_maps(self.diffusion, self.learned, images, self.settings, self.tokens)[0]
+
+
+def opened(diffusion: Diffusion, path: Path, views: int = 1) -> Reader:
+    """The keypoints of a saved embedding. views: as for `predict`."""
     width, fingerprint = diffusion.context_width, diffusion.fingerprint
     tensors, about = embeddings.load(path, fingerprint=fingerprint, width=width)
     learned = about["settings"]
@@ -70,14 +90,14 @@ def opened(diffusion: Diffusion, path: Path, views: int = 1) -> tuple[list[str],
         how = {"readout": learned["readout"], "mode": learned["mode"], "best": about.get("best")}
         how["rivals"] = tensors["rivals"] if fit else None
         appended = Appended(tensors["base"], tensors["appended"], **how)
-        return [about["joint"]], lambda images: read_appended(diffusion, appended, images, settings), settings
+        return Reader(diffusion, [about["joint"]], settings, appended)
     if "selected_tokens" not in tensors:
         raise embeddings.EmbeddingError(
             f"{path}: holds {', '.join(sorted(tensors))}, expected appended or selected_tokens beside base"
         )
     tokens, base = tensors["selected_tokens"], tensors["base"].to(diffusion.device)
     names = [f"keypoint_{number}" for number in range(len(tokens))]
-    return names, lambda images: read_maps(diffusion, base, images, settings, tokens)[0], settings
+    return Reader(diffusion, names, settings, base, tokens)
 
 
 def _check_readable(path: Path, tensors: dict, learned: dict) -> None:

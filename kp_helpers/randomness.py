@@ -55,10 +55,10 @@ def level(device: str | torch.device) -> str:
 
     Without it "A" on the CPU, and "B" on a GPU, where strictness costs time.
     """
-    found = os.environ.get(VARIABLE) or ("A" if torch.device(device).type == "cpu" else "B")
-    if found not in LEVELS:
-        raise ValueError(f"{VARIABLE} is {found!r}, expected one of {', '.join(LEVELS)}")
-    return found
+    name = os.environ.get(VARIABLE) or ("A" if torch.device(device).type == "cpu" else "B")
+    if name not in LEVELS:
+        raise ValueError(f"{VARIABLE} is {name!r}, expected one of {', '.join(LEVELS)}")
+    return name
 
 
 @contextmanager

@@ -141,7 +141,7 @@ def _joint_maps(diffusion: Diffusion, several: Sequence[Appended], reading: Read
     def joint_maps(latents: torch.Tensor, mirrored: bool) -> torch.Tensor:
         asked = queries(diffusion, latents, conditioning, reading)
         sides = [one.mirrored if mirrored else one for one in several]
-        return torch.stack([joint_map(diffusion, one, asked, reading) for one in sides], dim=1)
+        return torch.stack([joint_map(diffusion, one, asked, reading.map_size) for one in sides], dim=1)
 
     return joint_maps
 
@@ -161,10 +161,10 @@ def queries(
 
 
 def joint_map(
-    diffusion: Diffusion, appended: Appended, asked: list[attention.Query], reading: Reading
+    diffusion: Diffusion, appended: Appended, asked: list[attention.Query], size: int | tuple[int, int]
 ) -> torch.Tensor:
-    """The joint's map (B, S, S), S = map_size, from queries under `appended.conditioning`."""
-    unet, size, first = diffusion.unet, reading.map_size, len(appended.base)
+    """The joint's map (B, h, w) from queries under `appended.conditioning`; size: of a side, or (h, w)."""
+    unet, first = diffusion.unet, len(appended.base)
     if appended.readout == "linear":
         weights = torch.cat([appended.tokens, appended.rivals])
         own, other = attention.linear_map(asked, weights, size).unbind(dim=1)

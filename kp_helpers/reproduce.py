@@ -11,15 +11,16 @@ import os
 import shutil
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import psutil
 
 from kp_helpers.notebook.parameters import ReproduceError, checked_parameters
-from kp_helpers.notebook.stop_signals import Terminated, noted_signals, stopped_by
 from kp_helpers.results.provenance import add_facts, command_line
 from kp_helpers.results.run_folder import (
     ResultsError,
@@ -31,10 +32,12 @@ from kp_helpers.results.run_folder import (
 from kp_helpers.store import HeldError, held
 
 PRODUCT = "metrics.json"
-STATUS = {KeyboardInterrupt: 128 + signal.SIGINT, Terminated: 128 + signal.SIGTERM}
-"""The exit status after a signal; that of every failure is 1."""
-AGAIN = 30
-"""Seconds after which a notebook that goes on is interrupted again: between cells a kernel hears nothing."""
+PATIENCE = 10
+"""Seconds that a kernel has to end its cell after Ctrl-C or SIGTERM, before it is killed."""
+
+
+class Terminated(BaseException):
+    """SIGTERM came."""
 
 
 def run_notebook(
@@ -50,8 +53,8 @@ def run_notebook(
 
     parameters: name -> text, read as the type of the notebook's default. timeout: seconds a cell may take.
     Raises ReproduceError, and HeldError while another process works on `out_dir`; it is then untouched, and
-    `<out_dir>.failed.ipynb` shows how far the notebook came. SIGINT and SIGTERM interrupt the notebook, which
-    may keep checkpoints of its own, and are then raised.
+    `<out_dir>.failed.ipynb` shows how far the notebook came. Ctrl-C interrupts the notebook, which may keep
+    checkpoints of its own, and is then raised.
     """
     notebook, out_dir = Path(notebook).resolve(), Path(out_dir).absolute()
     run = checked_name(out_dir.name, "run")
@@ -63,8 +66,8 @@ def run_notebook(
     with _staging(out_dir) as staging:
         made, executed = staging / notebook.stem / run, staging / "notebook.ipynb"
         try:
-            given = {**values, "results": str(staging), "run": run}
-            _execute_until_stopped(notebook, executed, given, timeout, kernel)
+            values |= {"results": str(staging), "run": run}
+            _execute_until_stopped(notebook, executed, values, timeout, kernel)
             _check_run(notebook, executed, made / PRODUCT)
         except (ReproduceError, KeyboardInterrupt, Terminated) as error:
             if executed.exists():
@@ -81,54 +84,46 @@ def run_notebook(
 
 @contextmanager
 def _staging(out_dir: Path) -> Iterator[Path]:
-    """A fresh folder beside `out_dir`, which one process works on at a time.
+    """A fresh folder beside `out_dir`, on which one process works at a time.
 
-    What processes that were killed left there is removed. A folder that cannot be written to is told before
-    the work.
+    What processes that were killed left there is removed. A folder that cannot be written to is reported
+    before the work.
     """
+    prefix = f".{out_dir.name}.staging."
     with ExitStack() as stack:
         try:
             stack.enter_context(held(out_dir.with_name(f".{out_dir.name}.lock")))
-            for leftover in out_dir.parent.glob(f".{out_dir.name}.staging.*"):
+            for leftover in out_dir.parent.glob(f"{prefix}*"):
                 shutil.rmtree(leftover, ignore_errors=True)
-            staging = Path(tempfile.mkdtemp(prefix=f".{out_dir.name}.staging.", dir=out_dir.parent))
+            staging = TemporaryDirectory(prefix=prefix, dir=out_dir.parent, ignore_cleanup_errors=True)
+            folder = stack.enter_context(staging)
         except OSError as error:
             reason = f"cannot be written to ({error.strerror}), expected the right to write there"
             raise ReproduceError(f"{out_dir.parent}: {reason}") from None
-        stack.callback(shutil.rmtree, staging, ignore_errors=True)
-        yield staging
+        yield Path(folder)
 
 
-def _execute_until_stopped(notebook: Path, *given) -> None:
-    """`_execute` in a thread of its own, so that this one hears SIGINT and SIGTERM and interrupts the kernel.
-
-    papermill would kill the kernel a few seconds after a signal, in the middle of a step.
+def _execute_until_stopped(*arguments) -> None:
+    """`_execute` in a thread of its own, so that Ctrl-C and SIGTERM end this one's wait; papermill would not
+    say that it was stopped.
     """
-    with noted_signals() as noted, ThreadPoolExecutor(1) as pool:
-        work = pool.submit(_execute, notebook, *given)
-        due = 0.0
+    with ThreadPoolExecutor(1) as pool:
+        work = pool.submit(_execute, *arguments)
         try:
-            while not wait([work], timeout=0.2).done:
-                if noted and time.monotonic() >= due and _signal_kernel(signal.SIGINT):
-                    due = time.monotonic() + AGAIN
-        except KeyboardInterrupt:  # the second one
-            _signal_kernel(signal.SIGKILL)
+            work.result()
+        except (KeyboardInterrupt, Terminated):
+            _signal_kernel(signal.SIGINT)
+            wait([work], PATIENCE)
             raise
-    if (error := work.exception()) and noted:
-        raise stopped_by(noted[0], f"{notebook.name}: stopped by {noted[0].name}") from error
-    if error:
-        raise error
+        finally:
+            while not wait([work], timeout=0.2).done:
+                _signal_kernel(signal.SIGKILL)
 
 
-def _signal_kernel(number: int) -> bool:
-    """Whether there was a kernel to send the signal to."""
-    import psutil  # papermill does not tell its kernel's number
-
-    kernels = psutil.Process().children()
-    for kernel in kernels:
+def _signal_kernel(number: int) -> None:
+    for kernel in psutil.Process().children():  # papermill does not tell its kernel's number
         with suppress(psutil.NoSuchProcess):
             kernel.send_signal(number)
-    return bool(kernels)
 
 
 def _execute(notebook: Path, executed: Path, values: dict, timeout: int | None, kernel: str) -> None:
@@ -208,27 +203,42 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--timeout", type=int, help="seconds that one cell may take (default: any)")
     options = parser.parse_args(arguments)
+    notebook = options.notebook
     try:
-        given = _once(options.parameters)
-        product = run_notebook(
-            options.notebook, options.out_dir, given, overwrite=options.overwrite, timeout=options.timeout
+        parameters = _once(options.parameters)
+        run_notebook(
+            notebook, options.out_dir, parameters, overwrite=options.overwrite, timeout=options.timeout
         )
-    except (ReproduceError, ResultsError, HeldError, OSError, KeyboardInterrupt, Terminated) as error:
-        print(error, *getattr(error, "__notes__", ()), sep="\n", file=sys.stderr)
-        return STATUS.get(type(error), 1)
-    print(f"{options.notebook.name}: wrote {product.parent}")
+    except (ReproduceError, ResultsError, HeldError, OSError) as error:
+        return _failed(error, str(error), 1)
+    except KeyboardInterrupt as error:
+        return _failed(error, f"{notebook.name}: stopped by SIGINT", 128 + signal.SIGINT)
+    except Terminated as error:
+        return _failed(error, f"{notebook.name}: stopped by SIGTERM", 128 + signal.SIGTERM)
+    print(f"{notebook.name}: wrote {options.out_dir}")
     return 0
+
+
+def _failed(error: BaseException, sentence: str, status: int) -> int:
+    """Print a sentence with the error's notes, and return the exit status."""
+    print(sentence, *getattr(error, "__notes__", ()), sep="\n", file=sys.stderr)
+    return status
+
+
+def _terminate(number: int, frame) -> None:
+    raise Terminated
 
 
 def _once(pairs: list[list[str]]) -> dict[str, str]:
     """Pairs as a mapping; a name that comes twice is refused."""
-    given: dict[str, str] = {}
-    for name, value in pairs:
-        if name in given:
-            raise ReproduceError(f"parameter {name!r} is given twice: {given[name]!r} and {value!r}")
-        given[name] = value
-    return given
+    texts: dict[str, str] = {}
+    for name, text in pairs:
+        if name in texts:
+            raise ReproduceError(f"parameter {name!r} is given twice: {texts[name]!r} and {text!r}")
+        texts[name] = text
+    return texts
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _terminate)
     sys.exit(main())

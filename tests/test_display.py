@@ -25,22 +25,13 @@ RUNS = pd.DataFrame(
         for run in range(3)
     ]
 )
-CURVE = RUNS.rename(columns={"run": "half_angle"}).assign(low=0.0, high=50.0)
 SWEPT = pd.DataFrame(
     [
-        {
-            "panel": panel,
-            "line": "gaussian",
-            "method": method,
-            "steps": steps,
-            "value": 30.0,
-            "low": 10,
-            "high": 50,
-        }
+        {"panel": panel, "line": "gaussian", "method": method, "steps": steps, "value": 30.0}
         for panel in ("in a direction", "within")
         for method, steps in (("a", 1), ("b", 10), ("c", 100))
     ]
-)
+).assign(low=10, high=50)
 
 FIGURES = {
     "pictures": lambda: display.pictures(IMAGES, ["a", "b", "c"], title="t"),
@@ -57,7 +48,6 @@ FIGURES = {
     "matrices": lambda: display.matrices({"a": np.eye(3), "b": -np.eye(3)}, ["x", "y", "z"]),
     "histogram": lambda: display.histogram({"a": [0.01, 0.1, 0.1], "b": [0.2, 1.0]}, x="error"),
     "simplex": lambda: display.simplex({"1:1:5": ((1, 1, 5), 20.0), "0:0:1": ((0, 0, 1), 5.0)}, "abc"),
-    "directions": lambda: display.directions(CURVE),
     "runs": lambda: display.runs(RUNS, paper={"left_foot": (26.25, 18.06), "head": (9.0, None)}),
 }
 

@@ -1,6 +1,5 @@
 """Fault 64: in a batch one of N fails. The jobs do no work; what is tested is Snakemake and the summary."""
 
-import pytest
 from helpers import tiny_sweep
 
 from kp_helpers.notebook.sweeps import plan
@@ -10,8 +9,7 @@ from kp_helpers.notebook.sweeps.__main__ import main
 def test_64_one_of_several_jobs_fails_and_the_next_start_does_only_that_one(
     tmp_path, tiny_sd, tiny_threedpw, capsys
 ):
-    modes = {mode: {"appended": {"mode": mode}} for mode in ("coupled", "readout")}
-    file = tiny_sweep.make(tmp_path, tiny_sd, tiny_threedpw, seeds=[0], settings=modes)
+    file = tiny_sweep.make(tmp_path, tiny_sd, tiny_threedpw, seeds=[0])
     names = [job.name for job in plan.read(file)]
     path = tiny_sweep.stub(tmp_path / "stub", fails="head-0-readout")
     process = tiny_sweep.snakemake(tmp_path, "--cores", "2", path=path)
@@ -30,14 +28,10 @@ def test_64_one_of_several_jobs_fails_and_the_next_start_does_only_that_one(
     told, _ = process.communicate(timeout=120)
     assert process.returncode == 0, told
     assert (path / "calls").read_text().split()[len(calls) :] == ["head-0-readout"]
-    assert main(summary) == 0 and len(list(tmp_path.glob("results/sweeps/tiny/*-*"))) == len(names)
+    assert main(summary) == 0
 
 
-LOCAL = ("--profile", tiny_sweep.ROOT / "profiles" / "local")
-
-
-@pytest.mark.parametrize(("options", "starts"), [((), False), (LOCAL, True)])
-def test_91_what_a_killed_snakemake_locked_is_free(options, starts, tmp_path, tiny_sd, tiny_threedpw):
+def test_91_what_a_killed_snakemake_locked_is_free(tmp_path, tiny_sd, tiny_threedpw):
     """Without the kit's profile Snakemake does refuse, so what is left here is what it leaves behind."""
     file = tiny_sweep.make(tmp_path, tiny_sd, tiny_threedpw, seeds=[0])
     path = tiny_sweep.stub(tmp_path / "stub")
@@ -45,6 +39,7 @@ def test_91_what_a_killed_snakemake_locked_is_free(options, starts, tmp_path, ti
     locks.mkdir(parents=True)
     outputs = [f"results/{job.folder}/metrics.json" for job in plan.read(file)]
     (locks / "0.output.lock").write_text("".join(f"{output}\n" for output in outputs))
-    process = tiny_sweep.snakemake(tmp_path, *options, "--cores", "1", path=path)
-    told, _ = process.communicate(timeout=120)
-    assert (process.returncode == 0) == starts and ("LockException" in told) != starts, told
+    for options, status in ((), 1), (("--profile", tiny_sweep.ROOT / "profiles" / "local"), 0):
+        process = tiny_sweep.snakemake(tmp_path, *options, "--cores", "1", path=path)
+        told, _ = process.communicate(timeout=120)
+        assert process.returncode == status and ("LockException" in told) == bool(status), told

@@ -91,3 +91,22 @@ def test_more_tokens_than_there_are_is_refused():
         keypoints.rank_gaussian(_maps(), 9, 2.0)
     with pytest.raises(ValueError, match="furthest_points: k is 4, expected 1 to 3"):
         keypoints.furthest_points(_maps(), 4, torch.arange(3))
+
+
+def test_a_runner_up_is_the_second_peak_beside_the_first():
+    places = torch.tensor([[0.25, 0.25], [0.75, 0.75]])
+    two = gaussian_target(places, 64, 0.03)
+    maps = torch.stack([two[0] + 0.5 * two[1], two[0]])
+    found = keypoints.runner_up(maps, keypoints.argmax_keypoints(maps))
+    assert found[0] == pytest.approx(0.5, abs=0.01)
+    assert found[1] < 0.15, "of a single narrow peak only its own foot is left"
+    assert keypoints.runner_up(torch.zeros(1, 8, 8), places[:1]) == 0
+
+
+def test_a_clear_peak_is_the_likelier_hit():
+    level, slope = keypoints.CALIBRATION
+    ratios = torch.tensor([0.1, 0.9])
+    found = keypoints.hit_probability(ratios)
+    assert (
+        np.allclose(found, 1 / (1 + np.exp(-(level + slope * ratios.numpy())))) and found[0] > 0.9 > found[1]
+    )

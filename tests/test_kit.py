@@ -122,9 +122,9 @@ def test_phrases_share_out_the_picture_and_are_shown(figures, scenes):
 def test_five_labels_find_the_foot_in_other_pictures(figures, scenes, feet, tmp_path):
     shots = kit.pictures([one.image for one in scenes])
     foot = kit.teach(figures, shots[:5], "left foot", feet[:5])
-    assert foot.base.endswith("reference-quick/embedding.safetensors")
+    assert foot.base == "an empty caption", "what the best recipe needs"
     found = foot.find(shots[5:])
-    assert repr(foot) == f"<left foot: 20 tokens beside the base of {foot.base}, model figures>"
+    assert repr(foot) == f"<left foot: a fit beside the base of {foot.base}, model figures>"
     assert repr(shots) == "<8 pictures, no labels>" and "left foot" in repr(found)
     off = np.hypot(*(found.table[["x", "y"]].to_numpy() - feet[5:]).T)
     assert np.median(off) < 0.1 * 128 and found.table["score"].between(0, 1).all()
@@ -140,7 +140,8 @@ def test_five_labels_find_the_foot_in_other_pictures(figures, scenes, feet, tmp_
     tensors, about = embeddings.load(kept, fingerprint=figures.fingerprint)
     assert torch.equal(tensors["appended"], foot.appended.tokens) and about["joint"] == "left foot"
     again = kit.find(kept, shots[5:], figures)
-    assert (again.table["keypoint"] == "left foot").all() and again.table["score"].between(0, 1).all()
+    numbers = ["x", "y", "score"]
+    assert np.allclose(again.table[numbers], found.table[numbers]), "the file is the same keypoint"
     with pytest.raises(ValueError, match="foot.safetensors: model is None, expected the model"):
         kit.find(kept, shots)
 

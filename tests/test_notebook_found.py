@@ -5,10 +5,9 @@ from pathlib import Path
 
 from helpers.results_folder import TARGET, hit, save, verdict
 
-from kp_helpers.evaluate import FAILS, HOLDS
+from kp_helpers.metrics.paper import AREA, FAILS, HOLDS
 from kp_helpers.notebook.found import found_here
 from kp_helpers.results.claims import CLAIMS
-from kp_helpers.results.known import AREA
 
 ROOT = Path(__file__).parents[1]
 

@@ -60,12 +60,8 @@ def test_runs_take_several_bases_in_turn(given, tmp_path, tiny_sd):
     assert [float(session.base_of(run)[0, 0]) for run in range(3)] == [1, 2, 1]
     assert [session.keypoint_of(run) for run in range(3)] == [2, 3, 2]
     assert torch.equal(session.base, session.base_of(0)) and "2 bases of 4 tokens" in str(session)
-
-
-def test_a_base_without_keypoints_is_named_where_they_are_asked_for(given, tmp_path, tiny_sd):
-    about = stages.metadata(tiny_sd, config.BaseStage())
-    file = embeddings.save(tmp_path / "b.safetensors", {"base": torch.ones(4, tiny_sd.context_width)}, about)
-    session = begin("08_x", run="notebook", **given, base=str(file))
+    bare = embeddings.save(tmp_path / "b.safetensors", {"base": tensors["base"]}, about)
+    session = begin("08_x", run="notebook", **given, base=str(bare))
     with pytest.raises(ValueError, match="b.safetensors: has no selected_tokens, expected a base that"):
         session.keypoint_of(0)
 

@@ -16,9 +16,8 @@ import pytest
 from kp_helpers import embeddings
 from kp_helpers.evaluate import CHANCE, CONTROLS
 from kp_helpers.reproduce import ReproduceError, run_notebook
-from kp_helpers.results.answers import VERDICTS
-from kp_helpers.results.claims import CLAIMS
-from kp_helpers.results.page import index
+from kp_helpers.results.claims import CLAIMS, VERDICTS
+from kp_helpers.results.pages import index
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 EXPECTED = {
@@ -47,8 +46,8 @@ EXPECTED = {
         {"runs", "runs_within", "training_images", "directions", "points", "misses"},
     ),
     "10_beyond_the_paper": (
-        "left_foot, best preset",
-        {"ideas", "joints", "learning_curve", "other_side", "embeddings"},
+        "left_foot, best",
+        {"ladder", "joints", "learning_curve", "wrong_side", "reliability", "embeddings", "bases"},
     ),
     "14_your_own_pictures": ("right_foot, appended: mean error", {"labels", "found"}),
     "09_failed_approaches": (
@@ -69,8 +68,7 @@ GRIDS: dict[str, dict] = {
     "09_failed_approaches": {"windows": "0.3", "pictures": 3},
 }
 """Ablations over a few variants."""
-TWO_IDEAS = {"ideas": "cross-entropy, start from base tokens", "joints": "left_foot,neck"}
-BEYOND: dict[str, dict] = {"10_beyond_the_paper": TWO_IDEAS}
+BEYOND: dict[str, dict] = {"10_beyond_the_paper": {"joints": "left_foot,neck"}}
 
 pytestmark = pytest.mark.slow
 
@@ -180,13 +178,14 @@ def test_the_goals_are_asked_of_every_joint_and_of_the_claims(results):
     out = results / "10_beyond_the_paper" / "smoke"
     rows = list(csv.DictReader((out / "verdicts.csv").open()))
     known = {claim.id for claim in CLAIMS if claim.notebook == "10_beyond_the_paper"}
-    assert {row["id"] for row in rows} == known and {row["verdict"] for row in rows} <= set(VERDICTS)
+    assert known - {row["id"] for row in rows} <= {"wrong-side"}, "nothing of the tiny model is near a joint"
+    assert {row["verdict"] for row in rows} <= set(VERDICTS)
     goals = {row["against"] for row in rows if row["id"] == "goals"}
-    assert goals == {"80 %"}, "of two joints nobody can say the mean of twelve"
-    ideas = {row["idea"] for row in csv.DictReader((out / "ideas.csv").open())}
-    assert ideas == {"cross-entropy", "start from base tokens"}
+    assert goals == {"55 %", "70 %"}, "five and twenty labels; of two joints nobody says the mean of twelve"
+    steps = {row["method"] for row in csv.DictReader((out / "ladder.csv").open())}
+    assert steps > {"paper", "1 cross-entropy", "6 with its mirror image", "mean position"}
     methods = {row["method"] for row in csv.DictReader((out / "joints.csv").open())}
-    assert methods >= {"best preset", "paper", "nearest neighbour", "ridge, 2 labels", "mean position"}
+    assert methods >= {"best", "paper", "nearest neighbour", "ridge, 2 labels", "mean position"}
 
 
 def test_the_papers_numbers_are_marked_as_theirs(results):
@@ -219,8 +218,8 @@ def test_the_runs_can_be_shown(results):
         ),
         (
             "10_beyond_the_paper",
-            {"recipe": "bets"},
-            "ValueError: recipe is 'bets', expected 'best preset' or 'combination'",
+            {"joints": "left_toe"},
+            "DataError: joint 'left_toe' is unknown, did you mean 'left_knee'?",
         ),
     ],
 )

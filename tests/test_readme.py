@@ -1,4 +1,4 @@
-"""README and docs stay true: commands exist, code runs, tables are those of the committed runs."""
+"""README, REPRODUCING and docs stay true: commands and links exist, code runs, tables are the runs'."""
 
 import json
 import re
@@ -15,50 +15,60 @@ from kp_helpers.diffusion import FIGURES
 from kp_helpers.diffusion.model_folder import WEIGHTS
 from kp_helpers.figures.render import render
 from kp_helpers.figures.scene import draw_scene
-from kp_helpers.results.known import DISC
-from kp_helpers.results.texts import COMMAND, TEXTS, write_texts
+from kp_helpers.metrics.paper import EXACT
+from kp_helpers.results.claims import answers_of
+from kp_helpers.results.pages import COMMAND, blocks_of, write_texts
 from kp_helpers.store import sha256
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 USING = (ROOT / "docs" / "using.md").read_text()
+REPRODUCING = (ROOT / "REPRODUCING.md").read_text()
 RUN = "reference-quick"
 
 
+def prose(text: str) -> str:
+    """A text without the tables that are written from the runs."""
+    return re.sub(r"<!-- begin (\w+).*?<!-- end \1 -->", "", text, flags=re.DOTALL)
+
+
 def commands() -> list[str]:
-    """Every line of the README's fenced blocks that is a shell command, without its comment."""
+    """Every shell command of the fenced blocks of README and docs, and of REPRODUCING's prose."""
     blocks = [block for text in (README, USING) for block in text.split("```")[1::2]]
     blocks = [block for block in blocks if block.startswith("\n")]
     lines = [line.split("#")[0].strip() for block in blocks for line in block.splitlines()]
+    lines += re.findall(r"`((?:make|python -m) [^`]+)`", prose(REPRODUCING))
     return list(dict.fromkeys(line for line in lines if line))
 
 
-@pytest.mark.parametrize("command", [line for line in commands() if line.startswith("make ")])
-def test_make_knows_its_targets(command):
-    done = subprocess.run([*command.split(), "--dry-run"], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-
-
-@pytest.mark.parametrize("command", [line for line in commands() if line.startswith("python ")])
-def test_modules_know_their_commands(command):
-    _, dash_m, module, *words = command.split()
-    name = words[:1] if not words[0].startswith("-") else []
-    done = subprocess.run(
-        [sys.executable, dash_m, module, *name, "--help"], capture_output=True, text=True, cwd=ROOT
-    )
+@pytest.mark.parametrize("command", commands())
+def test_commands_are_known(command):
+    words = command.split()
+    if words[0] == "make":
+        done = subprocess.run([*words, "--dry-run"], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return
+    assert words[0] == "python", "there is no other kind of command"
+    name = [word for word in words[3:4] if not word.startswith("-")]
+    words = [sys.executable, *words[1:3], *name, "--help"]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0 and "usage" in done.stdout
 
 
-def test_there_is_no_other_kind_of_command():
-    assert len(commands()) == 18 and all(line.startswith(("make ", "python ")) for line in commands())
+def test_what_was_measured_stands_in_the_tables_only():
+    """The tables are compared with the committed files below; REPRODUCING's prose holds no number."""
+    words = re.sub(r"Diffusion 1\.5|95 %( |\n)intervals?", "", prose(REPRODUCING))
+    assert not re.findall(r"\d ?(?:%|±|minutes|hours|seconds|points|times)|\d\.\d", words)
+    assert COMMAND in commands()
 
 
 def test_its_tables_are_those_of_the_committed_runs(tmp_path):
     (tmp_path / "docs").mkdir()
-    for name in TEXTS:
+    texts = list(blocks_of([], answers_of([])))
+    for name in texts:
         (tmp_path / name).write_text((ROOT / name).read_text())
     write_texts(ROOT / "results", tmp_path)
-    for name in TEXTS:
+    for name in texts:
         assert (tmp_path / name).read_text() == (ROOT / name).read_text(), f"{name}: run `{COMMAND}`"
 
 
@@ -67,15 +77,14 @@ def test_the_hits_are_in_the_metrics_of_the_run_that_is_named():
     named = re.search(r"\(results/(\S+)/README.md\)\): in percent", README)[1]
     rows = json.loads((ROOT / "results" / named / "metrics.json").read_text())
     shown = dict(re.findall(r"^\| (left foot|head|left elbow) \| (\S+ \[\S+ \S+\]) ", README, re.M))
-    own = {row["joint"]: row for row in rows if row["name"].endswith(f"readout mode: {DISC}")}
+    own = {row["joint"]: row for row in rows if row["name"].endswith(f"readout mode: {EXACT}")}
     texts = {joint: (row["value"], *row["interval"]) for joint, row in own.items()}
     texts = {j.replace("_", " "): "{:.0f} [{:.0f}, {:.0f}]".format(*row) for j, row in texts.items()}
     assert shown == texts and set(shown) == {"left foot", "head", "left elbow"}
 
 
 def test_the_readme_is_short():
-    prose = re.sub(r"<!-- begin (\w+).*?<!-- end \1 -->", "", README, flags=re.DOTALL)
-    assert len(prose.split()) <= 900
+    assert len(prose(README).split()) <= 900
 
 
 def test_the_verbs_run(tmp_path, monkeypatch):
@@ -105,8 +114,8 @@ def test_the_code_runs():
 
 
 def test_links_and_pictures_are_there():
-    for text, folder in ((README, ROOT), (USING, ROOT / "docs")):
-        for target in re.findall(r"\]\(([^)#]+)\)", text):
+    for text, folder in ((README, ROOT), (REPRODUCING, ROOT), (USING, ROOT / "docs")):
+        for target in re.findall(r"\]\(([^)#]+)\)", prose(text) if text is REPRODUCING else text):
             assert (folder / target).exists(), target
 
 

@@ -6,19 +6,20 @@ import pytest
 from helpers.results_folder import MACHINE, PROTOCOL, TARGET, hit, save, verdict
 from PIL import Image
 
+from kp_helpers.metrics.paper import HOLDS
 from kp_helpers.results import ResultsError
 from kp_helpers.results.__main__ import main
-from kp_helpers.results.gathered import HOLDS
+from kp_helpers.results.claims import answers_of
+from kp_helpers.results.pages import COMMAND, blocks_of, filled, markdown, write_texts
 from kp_helpers.results.tables import Table
-from kp_helpers.results.texts import COMMAND, TEXTS, filled, markdown, write_texts
 
 PAPER = {"paper": 17.5, "paper_sd": 15.86, "source": "paper's, on 3DPW, 5 training images"}
 BLANK = {
     name: "".join(
         f"before {block}\n<!-- begin {block}: {COMMAND} -->\nlast time\n<!-- end {block} -->\n"
-        for block in own
+        for block in blocks
     )
-    for name, own in TEXTS.items()
+    for name, blocks in blocks_of([], answers_of([])).items()
 }
 
 
@@ -66,23 +67,18 @@ def test_what_no_reference_run_says_stays_unsaid(folders):
     assert (folders[1] / "REPRODUCING.md").read_text() == before
 
 
-def test_the_times_of_several_notebooks_are_added(folders):
-    save(folders[0], TARGET, "reference-a", machine=MACHINE, minutes=2.5)
+def test_times_are_added_and_those_on_a_gpu_are_named(folders):
+    facts = {"machine": {**MACHINE, "gpu": "Some GPU"}, "minutes": 2.5}
+    save(folders[0], TARGET, "reference-a", **facts)
     write_texts(*folders)
     text = (folders[1] / "docs" / "times.md").read_text()
     assert "All 2 notebooks of reference-a: 6 minutes, one after the other." in text
-
-
-def test_a_time_on_a_gpu_is_a_time_on_a_gpu(folders):
-    save(folders[0], TARGET, "reference-gpu", machine={**MACHINE, "gpu": "Some GPU"}, minutes=1.0)
-    write_texts(*folders)
-    text = (folders[1] / "docs" / "times.md").read_text()
-    assert "| 1.0 | 2 x Some Processor, Some GPU |" in text and "On a GPU" not in text
+    assert "| 2.5 | 2 x Some Processor, Some GPU |" in text and "On a GPU" not in text
 
 
 def test_a_users_own_damaged_run_is_no_matter_of_the_texts(folders):
     (folders[0] / TARGET / "mine" / "metrics.json").write_text("[")
-    assert len(write_texts(*folders)) == len(TEXTS)
+    assert len(write_texts(*folders)) == len(BLANK)
 
 
 def test_all_comparisons_of_reference_runs_are_in_one_picture(folders):
@@ -93,11 +89,6 @@ def test_all_comparisons_of_reference_runs_are_in_one_picture(folders):
     write_texts(*folders)
     with Image.open(folders[0] / "claims.png") as image, Image.open(io.BytesIO(empty)) as before:
         assert image.size[0] > 500 and image.size[1] > before.size[1], "a row for each"
-
-
-def test_no_run_gives_texts_without_numbers(folders):
-    write_texts(folders[1] / "elsewhere", folders[1])
-    assert "No run yet." in (folders[1] / "README.md").read_text()
 
 
 def test_a_damaged_reference_run_and_a_lost_marker_are_named(folders, capsys):

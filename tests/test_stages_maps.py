@@ -83,7 +83,7 @@ def test_a_view_is_learned_from_as_it_is_read(tiny_sd, base, images):
     views = TrainingViews(tiny_sd, images, SETTINGS.replace(readout="mean"), 2)
     maps = ReadoutMaps(views, base, ReadoutCache())(tokens, 1, 0)
     queries = reading.queries(tiny_sd, views.latents(1, 0), base, READING)
-    joint = reading.joint_map(tiny_sd, Appended(base, tokens, "mean", mode="readout"), queries, READING)
+    joint = reading.joint_map(tiny_sd, Appended(base, tokens, "mean", mode="readout"), queries, 32)
     assert torch.allclose(maps.mean(dim=1), joint, atol=1e-5)
 
 

@@ -18,20 +18,3 @@ from kp_helpers.attention.maps import (
     summed_map,
 )
 from kp_helpers.attention.unet_pass import PRECISIONS, Query, queries
-
-__all__ = [
-    "PRECISIONS",
-    "AttentionError",
-    "Query",
-    "attention_maps",
-    "cross_attention_layers",
-    "linear_features",
-    "linear_map",
-    "logits",
-    "maps_from_queries",
-    "queries",
-    "readout_layers",
-    "rival_sums",
-    "spatial_maps",
-    "summed_map",
-]

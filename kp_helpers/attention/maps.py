@@ -69,14 +69,18 @@ def maps_from_queries(
     size: int | tuple[int, int] = 128,
     rivals: list[torch.Tensor] | None = None,
     tokens: Sequence[int] | slice | torch.Tensor | None = None,
+    head: int | None = None,
 ) -> torch.Tensor:
     """The second half of `attention_maps`: the maps (B, N, size, size) of a context under kept queries.
 
     context: as for `attention_maps`, or (N, L D), (B, N, L D), tokens of their own for each of L layers.
     rivals: what `rival_sums` returned for tokens that compete in the softmax without being in `context`.
+    head: the one that is read, from 0, where every layer has it; without `rivals`. None takes the mean.
     Memory holds the maps that are returned and a few rows of one image's heads, never all heads' maps.
     """
     coarse = _logits_of_layers(unet, asked, context)
+    if head is not None:
+        coarse = [own[:, [head]] for own in coarse]
     with out_of_memory_named():
         return mean_shares(coarse, size, rivals, tokens)
 

@@ -12,6 +12,7 @@ from kp_helpers.config.settings import (
     ConfigError,
     Count,
     Index,
+    Levels,
     Names,
     Positive,
     Settings,
@@ -19,23 +20,3 @@ from kp_helpers.config.settings import (
     Weight,
 )
 from kp_helpers.config.stages import AppendedStage, BaseStage
-
-__all__ = [
-    "AppendedStage",
-    "Augmentation",
-    "BaseStage",
-    "Change",
-    "ConfigError",
-    "Count",
-    "Index",
-    "Names",
-    "Positive",
-    "Profile",
-    "Protocol",
-    "Reading",
-    "Settings",
-    "Share",
-    "TestTime",
-    "Weight",
-    "profile",
-]

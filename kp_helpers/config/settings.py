@@ -12,6 +12,7 @@ Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 _as_tuple = BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)
 Names = Annotated[tuple[str, ...], _as_tuple]
+Levels = Annotated[tuple[Index, ...], Field(min_length=1), _as_tuple]
 
 
 class ConfigError(ValueError):

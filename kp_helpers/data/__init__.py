@@ -8,15 +8,3 @@ from kp_helpers.data.folder import ImageFolder
 from kp_helpers.data.labels import write_table
 from kp_helpers.data.sample import KeypointSample, Samples
 from kp_helpers.data.threedpw import ThreeDPW
-
-__all__ = [
-    "DataError",
-    "ImageFolder",
-    "KeypointSample",
-    "Samples",
-    "ThreeDPW",
-    "cut_out",
-    "draw",
-    "write_coco",
-    "write_table",
-]

@@ -5,5 +5,3 @@ latent.
 from kp_helpers.diffusion.loading import FIGURES, SHIPPED, load, load_network
 from kp_helpers.diffusion.model import Diffusion
 from kp_helpers.diffusion.model_folder import ModelError
-
-__all__ = ["FIGURES", "SHIPPED", "Diffusion", "ModelError", "load", "load_network"]

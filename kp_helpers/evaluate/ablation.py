@@ -1,7 +1,6 @@
 """Tables and curves of an ablation: every variant beside the default one, on the same pictures."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import pandas as pd
 
@@ -41,13 +40,11 @@ def measured_variants(scores: pd.DataFrame, settings: Profile, quoted: Mapping[s
 
     quoted: the variants that the paper's numbers stand beside, with their numbers of training images.
     """
-    found = []
+    measured = []
     for method, rows in scores.groupby("method", sort=False):
         name = method if method == MEAN else f"{appended_name(settings.appended)}, {method}"
-        for one in summarise(rows.assign(method=name), quoted.get(method, 0)):
-            alone = replace(one, paper=None, paper_sd=None, source="", train_images=None)
-            found.append(one if method in quoted else alone)
-    return found
+        measured += summarise(rows.assign(method=name), quoted.get(method))
+    return measured
 
 
 def over(scores: pd.DataFrame, places: Mapping[str, tuple[str, float]], setting: str) -> pd.DataFrame:

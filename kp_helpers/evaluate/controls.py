@@ -160,7 +160,9 @@ def _readers(
         )[:, 0]
 
     def map_of(one: Appended) -> Callable[[list[Query], bool], torch.Tensor]:
-        return lambda asked, mirrored: joint_map(diffusion, one.mirrored if mirrored else one, asked, reading)
+        return lambda asked, mirrored: joint_map(
+            diffusion, one.mirrored if mirrored else one, asked, reading.map_size
+        )
 
     unlabelled = [] if keypoint is None else [_Reader(UNSUPERVISED, base, map_of_token(keypoint))]
     return [

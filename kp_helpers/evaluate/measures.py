@@ -10,6 +10,7 @@ from kp_helpers import metrics
 from kp_helpers.data import KeypointSample
 from kp_helpers.data.sample import Point
 from kp_helpers.evaluate.protocol import Found
+from kp_helpers.metrics.paper import AREA, EXACT, MEASURES
 
 _PIXELS, _ALPHAS, _LARGEST, _OKS = 40, (0.05, 0.1, 0.2), 0.2, (0.5, 0.75)
 _FRAME, _BOX = "the frame's long side", "the longer side of the person's box"
@@ -40,16 +41,14 @@ def _pck(column: str, words: str, norm: str) -> dict[str, Measure]:
 
 
 ALL: Mapping[str, Measure] = {
-    "in_direction": Measure(name="in a meaningful direction", normaliser=_FRAME),
-    "within": Measure(name="within 1/48 of the frame", threshold="1/48", normaliser=_FRAME),
+    "in_direction": Measure(name=MEASURES["in_direction"], normaliser=_FRAME),
+    "within": Measure(name=EXACT, threshold="1/48", normaliser=_FRAME),
     "within_pixels": Measure(name=f"within {_PIXELS} pixels of the frame", threshold=f"{_PIXELS} px"),
     "within_square": Measure(name="within 1/20 of the square", threshold="1/20", normaliser=_SQUARE),
     **_pck("box", "the box", _BOX),
     **_pck("torso", "the torso", _TORSO),
     "pckh": Measure(name="PCKh@0.5", threshold="0.5", normaliser=_HEAD),
-    "auc": Measure(
-        name=f"AUC of PCK to {_LARGEST} of the box", threshold=f"0 to {_LARGEST}", normaliser=_BOX
-    ),
+    "auc": Measure(name=AREA, threshold=f"0 to {_LARGEST}", normaliser=_BOX),
     "oks": Measure(name="mean OKS", normaliser=_AREA),
     **{
         f"oks_{least}": Measure(name=f"OKS of {least} or more", threshold=f"{least}", normaliser=_AREA)

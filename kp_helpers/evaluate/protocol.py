@@ -142,14 +142,18 @@ def _further(
 
 def load_base(path: Path, diffusion: Diffusion) -> torch.Tensor:
     """The base embedding (N, D) that notebook 02 saved, on the model's device."""
+    return base_tensors(path, diffusion)["base"].to(diffusion.device)
+
+
+def base_tensors(path: Path, diffusion: Diffusion) -> dict[str, torch.Tensor]:
+    """What notebook 02 saved for this model: base (N, D) and, of its keypoints, selected_tokens (K,)."""
     if not path.is_file():
         command = f"papermill notebooks/02_stable_keypoints.ipynb out.ipynb -p run {path.parent.name}"
         raise FileNotFoundError(
             f"{path}: no base embedding yet; `{command}` makes it with the default model, data and profile, "
             "and `make reproduce` makes everything"
         )
-    tensors, _ = embeddings.load(path, fingerprint=diffusion.fingerprint, width=diffusion.context_width)
-    return tensors["base"].to(diffusion.device)
+    return embeddings.load(path, fingerprint=diffusion.fingerprint, width=diffusion.context_width)[0]
 
 
 def appended_name(settings: AppendedStage) -> str:

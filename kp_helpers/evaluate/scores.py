@@ -10,19 +10,11 @@ import pandas as pd
 from kp_helpers import intervals, metrics
 from kp_helpers.evaluate.measures import ALL, Measure, in_direction, values
 from kp_helpers.evaluate.protocol import Found
+from kp_helpers.metrics.paper import MEASURES, PAPER
 
 PRIMARY = {column: ALL[column] for column in ("within", "auc")}
 """What claims are decided by: exact hits, and the area under the PCK curve."""
-MEASURES = {column: ALL[column].name for column in ("in_direction", "within")}
-"""The two shares of hits that the paper reports: column of `score` -> name."""
 SHOWN = {column: ALL[column] for column in (*PRIMARY, "in_direction")}
-PAPER = {
-    ("left_foot", 5): {"in_direction": (26.25, 18.06), "within": (17.50, 15.86)},
-    ("left_foot", 20): {"in_direction": (21.00, 27.89), "within": (14.00, 15.72)},
-    ("head", 20): {"in_direction": (12.00, 16.85), "within": (9.00, 15.94)},
-    ("left_elbow", 20): {"within": (0.00, None)},
-}
-"""(joint, training images) -> measure -> mean and standard deviation over runs, in percent, on 3DPW [S]."""
 
 _COMPARED = {column: ALL[column] for column in (*SHOWN, "error")}
 _PROTOCOL = {column: ALL[column] for column in (*SHOWN, "other_side", "mirror", "error")}
@@ -86,10 +78,12 @@ def listed(measured: Iterable[Measured]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*columns, "value", "sd", "low", "high", "n", "unit"])
 
 
-def summarise(scores: pd.DataFrame, train_images: int) -> list[Measured]:
-    """The protocol's own numbers of `report`, with the paper's where it has them."""
-    found = [replace(one, train_images=train_images) for one in report(scores, _PROTOCOL)]
-    return [_beside_paper(one, train_images) for one in found]
+def summarise(scores: pd.DataFrame, train_images: int | None = None) -> list[Measured]:
+    """The protocol's own numbers of `report`; with a number of training images, the paper's beside them."""
+    measured = report(scores, _PROTOCOL)
+    if train_images is None:
+        return measured
+    return [_beside_paper(replace(one, train_images=train_images), train_images) for one in measured]
 
 
 def directions(found: Iterable[Found], half_angles: Iterable[float] = range(0, 181, 15)) -> pd.DataFrame:

@@ -17,9 +17,8 @@ from kp_helpers import intervals
 from kp_helpers.evaluate.measures import ALL, Measure
 from kp_helpers.evaluate.scores import PRIMARY, Paired, mean_interval, paired
 from kp_helpers.evaluate.spread import clustering
+from kp_helpers.metrics.paper import FAILS, HOLDS, OPEN, UNTESTABLE
 
-HOLDS, FAILS, OPEN, UNTESTABLE = "holds", "does not hold", "cannot be told", "not testable here"
-"""The verdicts. The last: on this model and these data the claim could not have failed, or not have held."""
 BETTER, WORSE, NO_BETTER = "better than", "worse than", "no better than"
 SIDES = (BETTER, WORSE, NO_BETTER)
 MARGIN = 5.0

@@ -3,11 +3,9 @@
 from IPython.display import Markdown
 
 from kp_helpers.results import project_path
-from kp_helpers.results.answers import answer
-from kp_helpers.results.claims import CLAIMS
-from kp_helpers.results.gathered import read_runs
-from kp_helpers.results.tables import amount, ground, headline, short
-from kp_helpers.results.texts import REFERENCE
+from kp_helpers.results.claims import answers_of
+from kp_helpers.results.runs import REFERENCE, read_runs
+from kp_helpers.results.tables import amount, ground, short
 
 
 def found_here(notebook: str, results: str = "results") -> Markdown:
@@ -16,12 +14,13 @@ def found_here(notebook: str, results: str = "results") -> Markdown:
     Of the committed runs alone, whose names begin with `REFERENCE`; a sentence says so where there is none.
     """
     runs = [run for run in read_runs(project_path(results))[0] if run.name.startswith(REFERENCE)]
-    answers = [answer(claim, runs) for claim in CLAIMS if claim.notebook == notebook]
-    told = [one for one in answers if one.run]
-    if not told:
+    answers = [answer for answer in answers_of(runs) if answer.run and answer.run.notebook == notebook]
+    if not answers:
         return Markdown("**Found here**: no committed run has asked it yet.")
-    lines = [f"**Found here**, on {ground(told[0].run)} (run `{told[0].run.name}`):", ""]
-    for one in told:
-        row = headline(one)
-        lines.append(f"- {one.claim.title}: **{one.verdict}**. {short(row.text)}: {short(amount(row))}.")
+    run = answers[0].run
+    lines = [f"**Found here**, on {ground(run)} (run `{run.name}`):", ""]
+    for answer in answers:
+        row = answer.headline
+        number = f"{short(row.text)}: {short(amount(row))}"
+        lines.append(f"- {answer.claim.title}: **{answer.verdict}**. {number}.")
     return Markdown("\n".join(lines))

@@ -11,8 +11,8 @@ class ReproduceError(RuntimeError):
     """A notebook that cannot be run, or a run that failed; the sentence says which, where and why."""
 
 
-def checked_parameters(notebook: Path, given: dict[str, str]) -> dict:
-    """The given texts as values of the types that the notebook's defaults have."""
+def checked_parameters(notebook: Path, texts: dict[str, str]) -> dict:
+    """Texts by name as values of the types that the notebook's defaults have."""
     import papermill  # slow to import, and not needed for --help
 
     if not notebook.is_file():
@@ -26,9 +26,9 @@ def checked_parameters(notebook: Path, given: dict[str, str]) -> dict:
             raise ReproduceError(
                 f"{notebook.name}: its parameters cell has no {name!r}, found {sorted(known)}"
             )
-        if name in given:
+        if name in texts:
             raise ReproduceError(f"parameter {name!r} follows from OUT_DIR and cannot be given beside it")
-    return {name: _value(name, text, known) for name, text in given.items()}
+    return {name: _value(name, text, known) for name, text in texts.items()}
 
 
 def _value(name: str, text: str, known: dict):
@@ -43,20 +43,18 @@ def _value(name: str, text: str, known: dict):
         raise ReproduceError(
             f"parameter {name!r}: its default {known[name]['default']} is no plain value"
         ) from None
-    if isinstance(default, str):
-        return text
     try:
         return _parsed(text, type(default))
     except (ValueError, SyntaxError):
-        wanted = type(default).__name__
+        kind = type(default).__name__
         raise ReproduceError(
-            f"parameter {name!r} is {text!r}, expected {wanted} as its default {default!r}"
+            f"parameter {name!r} is {text!r}, expected {kind} as its default {default!r}"
         ) from None
 
 
 def _parsed(text: str, kind: type):
-    """Text as a bool, int or float, or as a literal of the given type; ValueError for anything else."""
-    if kind in (int, float):
+    """Text as it is, as an int or a float, or as a literal of the type; ValueError for anything else."""
+    if kind in (str, int, float):
         return kind(text)
     value = ast.literal_eval(text.capitalize() if kind is bool else text)
     if not isinstance(value, kind):

@@ -11,9 +11,9 @@ from kp_helpers import diffusion, embeddings, evaluate, stages
 from kp_helpers.data import KeypointSample
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.evaluate import Found, Measured
-from kp_helpers.notebook.display import data_name
 from kp_helpers.results import Metric, Prediction, RunFolder, describe_data, project_path, run_facts
 from kp_helpers.results.claims import list_of
+from kp_helpers.results.tables import data_name
 
 
 @dataclass(frozen=True)
@@ -22,25 +22,24 @@ class Session:
 
     frozen: the model. bases: the base tokens (N, D) of each base that notebook 02 saved, none where they
     were not asked for. keypoints: of each base the tokens that are its unsupervised keypoints. sets: the
-    samples of each split. data: their folder. kind: its name in titles. cache, states: folders of what
-    read-out mode keeps and of runs on their way, None where nothing is to be kept. base_file: of the base
-    tokens, as it was asked for.
+    samples of each split. data: their folder. cache, states: folders of what read-out mode keeps and of runs
+    on their way, None where nothing is to be kept. overwrite: whether the result replaces one that exists.
     """
 
     notebook: str
     run: str
     results: Path
+    overwrite: bool
     seed: int
     model: str
-    device: str
     frozen: Diffusion
     bases: tuple[torch.Tensor, ...]
     keypoints: tuple[torch.Tensor, ...]
+    base_file: str
     sets: tuple[Sequence[KeypointSample], ...]
     data: Path
     cache: Path | None
     states: Path | None
-    base_file: str = ""
 
     @property
     def base(self) -> torch.Tensor | None:
@@ -55,21 +54,23 @@ class Session:
         """The token that the base of a run chose without labels."""
         chosen = self.keypoints[run % len(self.bases)]
         if not len(chosen):
-            raise ValueError(
-                f"{self.base_file}: has no selected_tokens, expected a base that notebook 02 saved"
-            )
+            expected = "expected a base that notebook 02 saved"
+            raise ValueError(f"{self.base_file}: has no selected_tokens, {expected}")
         return int(chosen[0])
 
     @property
     def kind(self) -> str:
+        """The data's name in titles."""
         return data_name(describe_data(self.data)["kind"])
 
     def __str__(self) -> str:
         samples = " and ".join(str(len(samples)) for samples in self.sets)
-        several = f"{len(self.bases)} bases" if len(self.bases) > 1 else "base"
-        base = f"; {several} of {len(self.base)} tokens" if self.bases else ""
-        size = self.frozen.image_size
-        return f"model {self.model}, {size} px, on {self.device}; data: {self.kind}, {samples} samples{base}"
+        model = f"model {self.model}, {self.frozen.image_size} px, on {self.frozen.device}"
+        text = f"{model}; data: {self.kind}, {samples} samples"
+        if self.bases:
+            count = f"{len(self.bases)} bases" if len(self.bases) > 1 else "base"
+            text += f"; {count} of {len(self.base)} tokens"
+        return text
 
     def finish(
         self,
@@ -81,42 +82,43 @@ class Session:
         tables: Mapping[str, object] | None = None,
         verdicts: pd.DataFrame | None = None,
         embedding: tuple[dict[str, torch.Tensor], dict] | None = None,
+        facts: Mapping | None = None,
     ) -> Path:
         """Write the run's folder, whole or not at all, and return it; what was kept on the way then goes.
 
-        settings: JSON values for `config.json`, beside which the facts of the run stand. verdicts: rows as
-        `evaluate.judged` has them, each of a claim of this notebook. embedding: tensors and metadata for
-        `embeddings.save`.
+        settings: JSON values for `config.json`, beside which the facts of the run stand, and any more in
+        `facts`. verdicts: rows as `evaluate.judged` has them, each of a claim of this notebook. embedding:
+        tensors and metadata for `embeddings.save`.
         """
-        facts = run_facts(
+        about = run_facts(
             seed=self.seed,
             model=self.model,
             fingerprint=self.frozen.fingerprint,
             data=self.data,
-            device=self.device,
+            device=str(self.frozen.device),
         )
-        with RunFolder(self.results, self.notebook, self.run, overwrite=self.run == "notebook") as saved:
-            saved.config(dict(settings), **facts)
-            saved.metrics(row if isinstance(row, Metric) else Metric(**row.metric()) for row in metrics)
-            saved.predictions(Prediction(**found.prediction()) for found in predictions)
+        with RunFolder(self.results, self.notebook, self.run, overwrite=self.overwrite) as folder:
+            folder.config(dict(settings), **about, **(facts or {}))
+            folder.metrics(row if isinstance(row, Metric) else Metric(**row.metric()) for row in metrics)
+            folder.predictions(Prediction(**point.prediction()) for point in predictions)
             for title, figure in (figures or {}).items():
-                saved.figure(title, figure)
+                folder.figure(title, figure)
             for title, table in (tables or {}).items():
-                saved.table(title, table)
+                folder.table(title, table)
             if verdicts is not None:
                 lists = [list_of(self.notebook, claim) for claim in verdicts["id"]]
-                saved.table("verdicts", verdicts.assign(list=lists))
+                folder.table("verdicts", verdicts.assign(list=lists))
             if embedding:
-                embeddings.save(saved.file("embedding.safetensors"), *embedding)
+                embeddings.save(folder.file("embedding.safetensors"), *embedding)
         stages.clear(self.states)
-        return saved.path
+        return folder.path
 
 
 def begin(
     notebook: str,
     *,
     run: str,
-    results: str,
+    results: str | Path,
     model: str,
     data: str,
     seed: int,
@@ -124,43 +126,45 @@ def begin(
     joints: Sequence[str] = (),
     splits: Sequence[str] = ("train", "test"),
     base: str | None = None,
-    cache: str = "",
-    checkpoint: str = "",
+    cache: str | Path = "",
+    checkpoint: str | Path = "",
+    overwrite: bool = False,
 ) -> Session:
     """Load the model, the splits of the data and, unless `base` is None, the base tokens.
 
-    Relative paths start at the checkout. A run that exists is refused before anything is loaded, but for
-    one called "notebook", which is replaced. base: the file that notebook 02 saved, or several with commas;
-    empty means the run of the same name. cache, checkpoint: folders; empty keeps nothing. device: as for
-    `diffusion.load`.
+    Relative paths start at the checkout. A run that exists is refused before anything is loaded, unless
+    `overwrite` is true or it is called "notebook". base: the file that notebook 02 saved, or several with
+    commas; empty means the run of the same name. cache, checkpoint: folders; empty keeps nothing. device: as
+    for `diffusion.load`.
     """
     root, run = project_path(results), str(run)  # papermill takes a run called 007 for a number
-    RunFolder(root, notebook, run, overwrite=run == "notebook").discard()
+    overwrite = overwrite or run == "notebook"
+    RunFolder(root, notebook, run, overwrite=overwrite).discard()
     folder = project_path(data)
     sets = tuple(evaluate.data_set(folder, split, joints) for split in splits)
     frozen = diffusion.load(located(model), device)
-    tokens, chosen, file = (), (), ""
+    bases, keypoints = [], []
     if base is not None:
-        file = base or f"{results}/02_stable_keypoints/{run}/embedding.safetensors"
-        paths = [project_path(one.strip()) for one in file.split(",")]
-        tokens = tuple(evaluate.load_base(path, frozen) for path in paths)
-        none = torch.empty(0, dtype=torch.long)
-        chosen = tuple(embeddings.load(path)[0].get("selected_tokens", none) for path in paths)
+        base = base or f"{results}/02_stable_keypoints/{run}/embedding.safetensors"
+        for path in base.split(","):
+            tensors = evaluate.base_tensors(project_path(path.strip()), frozen)
+            bases.append(tensors["base"].to(frozen.device))
+            keypoints.append(tensors.get("selected_tokens", torch.empty(0, dtype=torch.long)))
     return Session(
         notebook=notebook,
         run=run,
         results=root,
+        overwrite=overwrite,
         seed=seed,
         model=model,
-        device=str(frozen.device),
         frozen=frozen,
-        bases=tokens,
-        keypoints=chosen,
+        bases=tuple(bases),
+        keypoints=tuple(keypoints),
+        base_file=base or "",
         sets=sets,
         data=folder,
         cache=project_path(cache) if cache else None,
         states=project_path(checkpoint) / notebook / run if checkpoint else None,
-        base_file=file,
     )
 
 

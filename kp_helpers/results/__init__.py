@@ -2,13 +2,3 @@
 
 from kp_helpers.results.provenance import describe_data, run_facts
 from kp_helpers.results.run_folder import Metric, Prediction, ResultsError, RunFolder, project_path
-
-__all__ = [
-    "Metric",
-    "Prediction",
-    "ResultsError",
-    "RunFolder",
-    "describe_data",
-    "project_path",
-    "run_facts",
-]

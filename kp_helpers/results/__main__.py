@@ -4,9 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from kp_helpers.results.page import index
+from kp_helpers.results.pages import index, write_texts
 from kp_helpers.results.run_folder import ResultsError, project_path
-from kp_helpers.results.texts import write_texts
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -18,25 +17,20 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("folder", type=Path, nargs="?", default=project_path("results"))
     command.add_argument("--texts", type=Path, default=project_path("."), help="the folder of the two texts")
     options = parser.parse_args(arguments)
-    if not options.folder.is_dir():
-        print(f"{options.folder} is no folder", file=sys.stderr)
+    folder = options.folder
+    if not folder.is_dir():
+        print(f"{folder} is no folder", file=sys.stderr)
         return 2
-    return _index(options.folder) if options.command == "index" else _readme(options.folder, options.texts)
-
-
-def _index(folder: Path) -> int:
-    damaged = index(folder)
-    print("\n".join([*damaged, f"wrote {folder / 'index.html'} and {folder / 'summary.csv'}"]))
-    return 1 if damaged else 0
-
-
-def _readme(folder: Path, texts: Path) -> int:
+    if options.command == "index":
+        damaged = index(folder)
+        print(*damaged, f"wrote {folder / 'index.html'} and {folder / 'summary.csv'}", sep="\n")
+        return 1 if damaged else 0
     try:
-        written = write_texts(folder, texts)
+        texts = write_texts(folder, options.texts)
     except (ResultsError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
-    print(f"wrote the tables of {', '.join(path.name for path in written)}")
+    print(f"wrote the tables of {', '.join(path.name for path in texts)}")
     return 0
 
 

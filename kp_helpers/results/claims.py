@@ -1,10 +1,16 @@
-"""The claims that the kit asks about, and where the verdict on each stands: the list is `claims.toml`."""
+"""The claims of `claims.toml`, and what the runs say of each: the verdicts that they saved with its id."""
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from kp_helpers.metrics.paper import AREA, FAILS, HOLDS, OPEN, UNTESTABLE
+from kp_helpers.results.runs import Run, Verdict
+
 PROTOCOL, WEIGHTS = "08_evaluate_3dpw", "07_ablation_loss_weights_and_steps"
+ABSENT = "not measured"
+"""The verdict on a claim that no run has a row of."""
+VERDICTS = (HOLDS, FAILS, OPEN, UNTESTABLE, ABSENT)
 LISTS = {
     "paper": "In-context keypoints: what the paper claims",
     "stablekeypoints": "StableKeypoints: what its paper claims",
@@ -29,9 +35,38 @@ class Claim:
     figure: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """The verdict on a claim by the best run that asks it, and by all other runs that do, in `others`."""
+
+    claim: Claim
+    verdict: str = ABSENT
+    run: Run | None = None
+    rows: tuple[Verdict, ...] = ()
+    others: tuple["Answer", ...] = ()
+
+    @property
+    def figure(self) -> str:
+        """The file of the claim's figure in the run's folder, empty where the run has no such picture."""
+        name = f"{self.claim.figure}.png"
+        return f"figures/{name}" if self.run and name in self.run.pictures else ""
+
+    @property
+    def headline(self) -> Verdict | None:
+        """The row that the verdict hangs on, by the area under the PCK curve where the claim asks that.
+
+        Of a claim that fails it is the surest, else the least sure: the one that would change the verdict
+        first.
+        """
+        rows = [row for row in self.rows if row.verdict == self.verdict] or list(self.rows)
+        rows = [row for row in rows if row.measure == AREA] or rows
+        pick = min if self.verdict == FAILS else max
+        return pick(rows, key=lambda row: row.p or 0.0, default=None)
+
+
 def read_claims(path: Path) -> tuple[Claim, ...]:
     """The claims of a TOML file; TypeError where one has a field that a claim has not, or lacks one."""
-    return tuple(Claim(**one) for one in tomllib.loads(path.read_text(encoding="utf-8"))["claims"])
+    return tuple(Claim(**fields) for fields in tomllib.loads(path.read_text(encoding="utf-8"))["claims"])
 
 
 CLAIMS = read_claims(Path(__file__).with_name("claims.toml"))
@@ -40,7 +75,43 @@ CLAIMS = read_claims(Path(__file__).with_name("claims.toml"))
 
 def list_of(notebook: str, claim: str) -> str:
     """The list of a claim that a notebook decides; ValueError for one that is not in `claims.toml`."""
-    for one in CLAIMS:
-        if (one.notebook, one.id) == (notebook, claim):
-            return one.list
-    raise ValueError(f"{notebook} decides {claim!r}, expected the id of a claim of this notebook in claims.toml")
+    for known in CLAIMS:
+        if (known.notebook, known.id) == (notebook, claim):
+            return known.list
+    expected = "expected the id of a claim of this notebook in claims.toml"
+    raise ValueError(f"{notebook} decides {claim!r}, {expected}")
+
+
+def answers_of(runs: list[Run]) -> list[Answer]:
+    """What the runs say of each claim."""
+    return [answer(claim, runs) for claim in CLAIMS]
+
+
+def answer(claim: Claim, runs: list[Run]) -> Answer:
+    """The verdict on a claim, from the rows with its id in its notebook's runs.
+
+    The best run is that on real data, and then that with the most cases behind one of these rows.
+    """
+    answers = []
+    for run in runs:
+        rows = tuple(row for row in run.verdicts if row.id == claim.id)
+        if run.notebook == claim.notebook and rows:
+            verdict = combined([row.verdict for row in rows])
+            answers.append(Answer(claim=claim, verdict=verdict, run=run, rows=rows))
+    if not answers:
+        return Answer(claim=claim)
+    best, *others = sorted(answers, key=_evidence)
+    return replace(best, others=tuple(others))
+
+
+def combined(verdicts: list[str]) -> str:
+    """One verdict of several parts: a claim fails if one part does, and has another only if all parts do."""
+    if FAILS in verdicts:
+        return FAILS
+    return verdicts[0] if len(set(verdicts)) == 1 else OPEN
+
+
+def _evidence(answer: Answer) -> tuple:
+    """Sorts the answers to a claim, the best first."""
+    cases = max(row.n or 0 for row in answer.rows)
+    return (answer.run.data != "3DPW", -cases, answer.run.rank())

@@ -1,6 +1,5 @@
 """A run's folder, `results/<NN_name>/<run>/`: written aside, moved into place when it is whole."""
 
-import csv
 import io
 import json
 import os
@@ -11,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import pandas as pd
 from PIL import Image
 
 from kp_helpers.store import replace_file
@@ -65,7 +65,7 @@ class Prediction:
 
 
 class RunFolder:
-    """The folder of one run, to be used as a context manager or ended with `close()`.
+    """The folder of one run, to be used as a context manager.
 
     Files go to a hidden folder beside the final one, which appears whole at the end, or not at all after an
     exception. A run that exists is refused unless `overwrite` is true; then it is replaced as the last act.
@@ -86,22 +86,15 @@ class RunFolder:
 
     def __exit__(self, kind, error, trace) -> None:
         if kind is None:
-            self.close()
+            move_into_place(self.partial, self.path, overwrite=self.overwrite)
+            self.partial = None
         else:
             self.discard()
 
-    def close(self) -> Path:
-        """Move the finished folder into place and return where it is; a second call changes nothing."""
-        if self.partial is not None:
-            move_into_place(self.partial, self.path, overwrite=self.overwrite)
-            self.partial = None
-        return self.path
-
     def discard(self) -> None:
         """Remove what was written; the run does not come to exist."""
-        if self.partial is not None:
-            shutil.rmtree(self.partial, ignore_errors=True)
-            self.partial = None
+        shutil.rmtree(self.partial, ignore_errors=True)
+        self.partial = None
 
     def file(self, name: str) -> Path:
         """Path of a file to be written, such as `embedding.safetensors` or `figures/losses.png`."""
@@ -123,13 +116,10 @@ class RunFolder:
 
     def predictions(self, rows: Iterable[Prediction]) -> None:
         """`predictions.csv`: one row a prediction; error in pixels, empty where the truth is unknown."""
-        table = io.StringIO()
-        writer = csv.writer(table, lineterminator="\n")
-        writer.writerow(_PREDICTION_COLUMNS)
-        writer.writerows(_prediction_row(row) for row in rows)
-        write_file(self.file("predictions.csv"), table.getvalue())
+        cells = [_prediction_row(row) for row in rows]
+        self.table("predictions", pd.DataFrame(cells, columns=_PREDICTION_COLUMNS))
 
-    def table(self, name: str, rows) -> None:
+    def table(self, name: str, rows: pd.DataFrame) -> None:
         """`<name>.csv` of a pandas table, without its index."""
         write_file(self.file(f"{name}.csv"), rows.to_csv(index=False, lineterminator="\n"))
 
@@ -139,9 +129,8 @@ class RunFolder:
         figure.savefig(drawn, format="png", dpi=120, bbox_inches="tight", facecolor="white")
         with Image.open(drawn) as picture:  # a third of the bytes of one in all colours
             lighter = picture.convert("RGB").quantize(_COLOURS, kmeans=2)
-        replace_file(
-            self.file(f"figures/{name}.png"), lambda partial: lighter.save(partial, "PNG", optimize=True)
-        )
+        path = self.file(f"figures/{name}.png")
+        replace_file(path, lambda partial: lighter.save(partial, "PNG", optimize=True))
 
 
 def project_path(path: str | Path) -> Path:
@@ -156,10 +145,9 @@ def checked_name(name: str, field: str) -> str:
     return name
 
 
-def write_file(path: Path, content: str | bytes) -> None:
-    """Write text as UTF-8, or bytes, whole or not at all."""
-    data = content.encode() if isinstance(content, str) else content
-    replace_file(path, lambda partial: partial.write_bytes(data))
+def write_file(path: Path, content: str) -> None:
+    """Write text as UTF-8, whole or not at all."""
+    replace_file(path, lambda partial: partial.write_bytes(content.encode()))
 
 
 def write_json(path: Path, content) -> None:
@@ -185,7 +173,11 @@ def move_into_place(partial: Path, target: Path, *, overwrite: bool) -> None:
 
 
 def _prediction_row(row: Prediction) -> list:
-    (x, y), (true_x, true_y) = row.predicted, row.true or ("", "")
-    error = f"{((x - true_x) ** 2 + (y - true_y) ** 2) ** 0.5:.4f}" if row.true else ""
-    numbers = [f"{value:.4f}" if value != "" else "" for value in (x, y, true_x, true_y)]
-    return [row.run, row.method, row.image, row.keypoint, int(row.visible), *numbers, error]
+    x, y = row.predicted
+    place = [f"{x:.4f}", f"{y:.4f}"]
+    truth = ["", "", ""]
+    if row.true:
+        true_x, true_y = row.true
+        error = ((x - true_x) ** 2 + (y - true_y) ** 2) ** 0.5
+        truth = [f"{true_x:.4f}", f"{true_y:.4f}", f"{error:.4f}"]
+    return [row.run, row.method, row.image, row.keypoint, int(row.visible), *place, *truth]

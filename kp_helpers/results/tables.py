@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 
 from kp_helpers.intervals import p_text
-from kp_helpers.results.answers import Answer
-from kp_helpers.results.gathered import FAILS, Run, Verdict
-from kp_helpers.results.known import AREA, DISC, Beside
+from kp_helpers.metrics.paper import AREA, EXACT
+from kp_helpers.results.claims import LISTS, VERDICTS, Answer
+from kp_helpers.results.run_folder import Metric
+from kp_helpers.results.runs import Run, Verdict
 
-_DATA = {"figures": "the synthetic figures world", "3DPW": "3DPW"}
+_DATA = {"figures": "the synthetic figures world"}
+_MODES = {"readout": "read-out mode", "coupled": "coupled mode"}
 _METHODS = {
     "unsupervised keypoint": "without: unsupervised keypoint",
     "base token": "control: best base token",
@@ -30,46 +32,51 @@ def data_name(kind: str) -> str:
     return _DATA.get(kind, kind)
 
 
+def grounds(measured: list) -> list[str]:
+    """The data that answers, or numbers beside the paper's, were measured on."""
+    return sorted({data_name(number.run.data) for number in measured if number.run})
+
+
 def ground(run: Run) -> str:
     """What a run was measured on, how the appended tokens enter, and how much of it there is."""
-    mode = {"readout": "read-out mode", "coupled": "coupled mode"}.get(run.mode, "")
-    first = f"{data_name(run.data)} with the model {run.model}"
-    return ", ".join(filter(None, [first, mode, run.size]))
+    data = f"{data_name(run.data)} with the model {run.model}"
+    return ", ".join(filter(None, [data, _MODES.get(run.mode, ""), run.size]))
 
 
 def hits(run: Run) -> Table:
     """The protocol's exact hits and areas by joint and number of labelled pictures: every method, and the
     paper's number.
     """
-    cells: dict[tuple, dict[str, dict]] = {}
+    lines: dict[tuple, dict[str, Metric]] = {}
     for row in run.metrics:
-        if row["measure"] in (DISC, AREA):
-            method = row["method"].split(", training images")[0]
-            cells.setdefault((row["joint"], row["train_images"], row["measure"]), {})[method] = row
-    methods = list(dict.fromkeys(method for own in cells.values() for method in own))
+        if row.measure in (EXACT, AREA):
+            method = row.method.split(", training images")[0]
+            lines.setdefault((row.joint, row.train_images, row.measure), {})[method] = row
+    methods = list(dict.fromkeys(method for line in lines.values() for method in line))
     rows = []
-    for (joint, images, measure), own in cells.items():
-        quoted = next((row for row in own.values() if row["paper"] is not None), None)
-        shown = [within(own.get(method)) for method in methods]
-        n = str(next(iter(own.values()))["n"])
-        rows.append((joint.replace("_", " "), str(images or ""), short(measure), *shown, papers(quoted), n))
-    head = ("joint", "labels", "measure", *map(_method, methods), "paper's, on 3DPW", "n")
-    return Table(head, tuple(rows))
+    for (joint, images, measure), line in lines.items():
+        numbers = [number(line.get(method)) for method in methods]
+        paper = next((_papers(row) for row in line.values() if row.paper is not None), "")
+        n = str(next(iter(line.values())).n)
+        rows.append((words(joint), str(images or ""), short(measure), *numbers, paper, n))
+    titles = [_method(name) for name in methods]
+    return Table(("joint", "labels", "measure", *titles, "paper's, on 3DPW", "n"), tuple(rows))
 
 
 def taught(run: Run) -> Table:
-    """The protocol's exact hits with its first number of labels: taught, and beside it what needs no learning."""
-    own = [row for row in run.metrics if row["measure"] == DISC and row["train_images"] == run.train_images]
-    ridge = f"ridge, {run.train_images} label{'s' * (run.train_images != 1)}"
-    found: dict[str, dict[str, dict]] = {}
-    for row in own:
-        found.setdefault(row["joint"], {})["taught" if row["method"].startswith("appended") else row["method"]] = row
+    """The protocol's exact hits with its first number of labels: taught, and what needs no learning."""
+    count = run.train_images
+    beside = ("unsupervised keypoint", "mean position", f"ridge, {count} label{'s' * (count != 1)}")
+    joints: dict[str, dict[str, Metric]] = {}
+    for row in run.metrics:
+        if row.measure == EXACT and row.train_images == count:
+            method = "taught" if row.method.startswith("appended") else row.method
+            joints.setdefault(row.joint, {})[method] = row
     rows = []
-    for joint, by in found.items():
-        beside = [by.get(name) for name in ("unsupervised keypoint", "mean position", ridge)]
-        numbers = ["" if row is None or row["value"] is None else f"{row['value']:.0f}" for row in beside]
-        rows.append((joint.replace("_", " "), within(by.get("taught")), *numbers))
-    head = (f"exact hits, %, {run.train_images} labels", "taught", "unsupervised", "mean position", "ridge fit")
+    for joint, methods in joints.items():
+        numbers = [number(methods.get(name), interval=False) for name in beside]
+        rows.append((words(joint), number(methods.get("taught")), *numbers))
+    head = (f"exact hits, %, {count} labels", "taught", "unsupervised", "mean position", "ridge fit")
     return Table(head, tuple(rows))
 
 
@@ -79,103 +86,51 @@ def metrics(run: Run) -> Table:
     return Table(("what", "threshold", "n", "value", "SD", "95 % interval", "paper", "source"), rows)
 
 
-def _metric(row: dict) -> tuple[str, ...]:
-    unit, low, high = str(row["unit"]), row["interval_low"], row["interval_high"]
-    normaliser = f" of {row['normaliser']}" if row["normaliser"] else ""
-    paper = _number(row["paper"], unit)
-    if row["paper_sd"] is not None:
-        paper += f" (SD {_number(row['paper_sd'])})"
-    return (
-        str(row["name"]),
-        str(row["threshold"]) + normaliser,
-        str(row["n"]),
-        "no cases" if row["value"] is None else _number(row["value"], unit),
-        _number(row["sd"]),
-        "" if low is None else f"{_number(low)} to {_number(high)}",
-        paper,
-        str(row["source"]),
-    )
-
-
-def _number(value: float | None, unit: str = "") -> str:
-    return "" if value is None else f"{value:.4g}{' ' + unit if unit else ''}"
-
-
-def spread(row: dict | None) -> str:
-    """Mean ± SD over runs [95 % interval], in the row's unit; empty without a row."""
-    if row is None:
-        return ""
-    if row["value"] is None:
-        return "no cases"
-    sd = "" if row["sd"] is None else f" ± {row['sd']:.1f}"
-    low, high = row["interval_low"], row["interval_high"]
-    return f"{row['value']:.1f}{sd}" + ("" if low is None else f" [{low:.0f}, {high:.0f}]")
-
-
-def within(row: dict | None) -> str:
-    """Mean [95 % interval], in the row's unit; empty without a row."""
-    if row is None or row["value"] is None:
-        return "" if row is None else "no cases"
-    low, high = row["interval_low"], row["interval_high"]
-    return f"{row['value']:.0f}" + ("" if low is None else f" [{low:.0f}, {high:.0f}]")
-
-
-def papers(row: dict | None) -> str:
-    """The paper's number beside a row, with the labelled pictures that it had."""
-    if row is None:
-        return ""
-    sd = "" if row["paper_sd"] is None else f" ± {row['paper_sd']:.1f}"
-    return f"{row['paper']:.1f}{sd} ({row['source'].split(', ')[-1]})"
-
-
 def times(runs: list[Run]) -> Table:
     """Which command made each run, in how many minutes, and on what; empty where the run does not say."""
     rows = ((run.folder, str(run.config.get("command", "")), run.minutes, run.machine) for run in runs)
     return Table(("run", "command", "minutes", "machine"), tuple(rows))
 
 
+def counts(answers: list[Answer]) -> Table:
+    """How many claims of each list have which verdict."""
+    rows = []
+    for name, title in LISTS.items():
+        verdicts = [answer.verdict for answer in answers if answer.claim.list == name]
+        rows.append((title, *(str(verdicts.count(word)) for word in VERDICTS)))
+    return Table(("claims", *VERDICTS), tuple(rows))
+
+
 def verdicts(answers: list[Answer]) -> Table:
     """A line for each claim: its verdict, the number of the part that decides it, and where that stands."""
     rows = []
-    for one in answers:
-        row = headline(one)
-        number = f"{short(row.text)}: {short(amount(row))}" if row else ""
-        more = f" and {len(one.rows) - 1} more" if len(one.rows) > 1 else ""
-        where = f"{one.run.folder}/verdicts.csv, row {row.row}{more}" if row else ""
-        rows.append((one.claim.id, one.claim.title, one.verdict, number, where))
+    for answer in answers:
+        row = answer.headline
+        part, where = "", ""
+        if row:
+            part = f"{short(row.text)}: {short(amount(row))}"
+            more = f" and {len(answer.rows) - 1} more" if len(answer.rows) > 1 else ""
+            where = f"{answer.run.folder}/verdicts.csv, row {row.row}{more}"
+        rows.append((answer.claim.id, answer.claim.title, answer.verdict, part, where))
     return Table(("id", "claim", "verdict", "the part that decides, in percent points", "row"), tuple(rows))
 
 
-def headline(one: Answer) -> Verdict | None:
-    """The row that a claim's verdict hangs on, by the area under the PCK curve where it asks that.
+def judged(run: Run) -> Table:
+    """All rows of a run's `verdicts.csv`."""
+    rows = tuple((row.id, row.text, row.verdict, amount(row)) for row in run.verdicts)
+    return Table(("claim", "asked", "verdict", "numbers"), rows)
 
-    Of a claim that fails it is the surest, else the least sure: the one that would change the verdict first.
-    """
-    own = [row for row in one.rows if row.verdict == one.verdict] or list(one.rows)
-    own = [row for row in own if row.measure == AREA] or own
-    pick = min if one.verdict == FAILS else max
-    return pick(own, key=lambda row: row.p or 0.0, default=None)
+
+def words(name: str) -> str:
+    """A joint's name as a reader has it."""
+    return name.replace("_", " ")
 
 
 def short(text: str) -> str:
     """A row's words as a table of many claims has them."""
-    for long, brief in ((AREA, "AUC"), (DISC, "exact hits"), (", coupled mode", ""), (", readout mode", "")):
+    for long, brief in ((AREA, "AUC"), (EXACT, "exact hits"), (", coupled mode", ""), (", readout mode", "")):
         text = text.replace(long, brief)
     return text
-
-
-def numbers(found: list[Beside]) -> Table:
-    """The paper's numbers beside those with as many labelled pictures."""
-    rows = []
-    for one in found:
-        known = one.known
-        sd = "" if known.sd is None else f" ± {known.sd:.2f}"
-        where = f"{one.run.folder}, {data_name(one.run.data)}" if one.run else ""
-        n = str(one.row["n"]) if one.row else ""
-        words = (known.joint.replace("_", " "), known.measure, str(known.train_images))
-        rows.append((*words, f"{known.value:.2f}{sd}", spread(one.row), n, one.verdict, where))
-    head = ("joint", "hit", "labelled pictures", "paper's, %", "ours, %", "n", "verdict", "run")
-    return Table(head, tuple(rows))
 
 
 def amount(row: Verdict) -> str:
@@ -194,10 +149,44 @@ def amount(row: Verdict) -> str:
     return ", ".join(filter(None, parts))
 
 
-def places(one: Answer) -> str:
-    """Which rows of `verdicts.csv` an answer stands on, from 1 behind the header."""
-    numbers = ", ".join(str(row.row) for row in one.rows)
-    return f"rows {numbers}" if len(one.rows) > 1 else f"row {numbers}"
+def number(row: Metric | None, *, digits: int = 0, sd: bool = False, interval: bool = True) -> str:
+    """Mean ± SD over runs [95 % interval], in the row's unit; empty without a row."""
+    if row is None:
+        return ""
+    if row.value is None:
+        return "no cases"
+    text = f"{row.value:.{digits}f}"
+    if sd and row.sd is not None:
+        text += f" ± {row.sd:.1f}"
+    if interval and row.interval is not None:
+        text += " [{:.0f}, {:.0f}]".format(*row.interval)
+    return text
+
+
+def spread(row: Metric) -> str:
+    """Mean ± SD over runs [95 % interval], to one digit."""
+    return number(row, digits=1, sd=True)
+
+
+def _papers(row: Metric) -> str:
+    """The paper's number beside a row, with the labelled pictures that it had."""
+    sd = "" if row.paper_sd is None else f" ± {row.paper_sd:.1f}"
+    return f"{row.paper:.1f}{sd} ({row.source.split(', ')[-1]})"
+
+
+def _metric(row: Metric) -> tuple[str, ...]:
+    normaliser = f" of {row.normaliser}" if row.normaliser else ""
+    interval = "{:.4g} to {:.4g}".format(*row.interval) if row.interval else ""
+    paper = _with_unit(row.paper, row.unit)
+    if row.paper_sd is not None:
+        paper += f" (SD {_with_unit(row.paper_sd)})"
+    value = "no cases" if row.value is None else _with_unit(row.value, row.unit)
+    threshold = row.threshold + normaliser
+    return (row.name, threshold, str(row.n), value, _with_unit(row.sd), interval, paper, row.source)
+
+
+def _with_unit(value: float | None, unit: str = "") -> str:
+    return "" if value is None else f"{value:.4g}{' ' + unit if unit else ''}"
 
 
 def _method(name: str) -> str:

@@ -12,16 +12,3 @@ from kp_helpers.stages.readout_cache import ReadoutCache
 from kp_helpers.stages.records import StepRecord
 from kp_helpers.stages.run import OptimisationError, Run, metadata
 from kp_helpers.stages.states import clear
-
-__all__ = [
-    "AppendedTokens",
-    "BaseTokens",
-    "OptimisationError",
-    "ReadoutCache",
-    "Run",
-    "StepRecord",
-    "clear",
-    "learn",
-    "linear_fit",
-    "metadata",
-]

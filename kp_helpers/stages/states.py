@@ -77,7 +77,7 @@ class States:
             if not path.exists():
                 continue
             try:
-                return _unpacked(*store.load(path))
+                return unpacked(*store.load(path))
             except (DamagedError, ValueError, KeyError, TypeError, OSError) as error:
                 warnings.warn(f"{path}: damaged ({error}); the one before it is used", stacklevel=3)
         return None
@@ -87,7 +87,7 @@ class States:
         try:
             if path.exists():
                 path.replace(self.folder / _BEFORE)
-            store.save(path, *_packed(run.state()))
+            store.save(path, *packed(run.state()))
         except OSError as error:
             reason = f"cannot be written ({error.strerror}), expected room and the right to write"
             raise CheckpointError(f"{path}: {reason}; the state before is whole") from error
@@ -114,7 +114,7 @@ def clear(root: Path | None) -> None:
         shutil.rmtree(root, ignore_errors=True)
 
 
-def _packed(state: dict) -> tuple[dict[str, torch.Tensor], dict]:
+def packed(state: dict) -> tuple[dict[str, torch.Tensor], dict]:
     """Tensors and facts of a state."""
     records = state["records"]
     rows = [[record.loss, *record.parts.values()] for record in records]
@@ -125,7 +125,7 @@ def _packed(state: dict) -> tuple[dict[str, torch.Tensor], dict]:
     return tensors, {"settings": state["settings"], "parts": parts, "conditions": conditions}
 
 
-def _unpacked(tensors: dict[str, torch.Tensor], facts: dict) -> dict:
+def unpacked(tensors: dict[str, torch.Tensor], facts: dict) -> dict:
     """The state again; warns where the very same numbers cannot follow from here."""
     now = {"torch": torch.__version__, "threads": torch.get_num_threads()}
     if facts["conditions"] != now:

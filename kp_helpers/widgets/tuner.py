@@ -1,4 +1,4 @@
-"""The controls round a `TunerSession`: sliders, buttons, live maps and curves, and the runs so far."""
+"""The controls round a `TunerSession`: sliders, buttons, live maps and curves of this run and the last."""
 
 import html
 import threading
@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import ipywidgets as widgets
+import pandas as pd
 import torch
 from IPython.display import display
 from matplotlib.figure import Figure
@@ -15,22 +16,16 @@ from kp_helpers.config import Profile
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.evaluate import Framed
 from kp_helpers.stages import Run
-from kp_helpers.widgets import tuner_figure, tuner_pictures
-from kp_helpers.widgets.knobs import AT_ONCE, NEXT_RUN, NEXT_STEP
-from kp_helpers.widgets.still import Still
-from kp_helpers.widgets.tuned_run import TunedRun, TunerError
-from kp_helpers.widgets.tuner_controls import button, control
-from kp_helpers.widgets.tuner_learning import SHOWN, Seen
+from kp_helpers.widgets import knobs, tuner_figure
+from kp_helpers.widgets.knobs import AT_ONCE, LABELS, NEXT_RUN, NEXT_STEP
+from kp_helpers.widgets.tuner_learning import Learner, Seen, TunedRun
 from kp_helpers.widgets.tuner_session import TunerSession
-from kp_helpers.widgets.tuner_texts import history_table, hits_line, settings_line, state_line
+from kp_helpers.widgets.without_kernel import Control, png
 
-HELD_OUT = 10
-"""Held-out pictures that are drawn; all of them are counted."""
 _WIDTH = "690px"
-_HISTORY = "<b>runs so far</b>; chosen ones are drawn in grey, a star says that knobs were turned on the way"
 
 
-class LossWeightTuner(Still):
+class LossWeightTuner(Control):
     """Tune the appended stage of one joint and see its maps move; `session` is the tuner without the page.
 
     diffusion, base (N, D), train, test, joint: as for `evaluate.learn`. settings: where the knobs start, save
@@ -49,19 +44,15 @@ class LossWeightTuner(Still):
         *,
         folder: str | Path,
         map_size: int = 32,
-        learned: tuple[Run, list] | None = None,
+        learned: Run | None = None,
         parameters: Mapping[str, object] | None = None,
     ):
         small = settings.appended.reading.replace(map_size=map_size)
         start = settings.replace(appended=settings.appended.replace(reading=small))
-        given = {"folder": folder, "learned": learned, "parameters": parameters}
-        self.session = TunerSession(diffusion, base, train, test, joint, start, **given)
-        self.joint, self.train, self.test = joint, train, test
+        learner = Learner(diffusion, base, train, test, joint)
+        self.session = TunerSession(learner, start, folder, learned, parameters)
         self._lock, self._handle = threading.RLock(), None
-        self._drawn: tuple[Seen | None, float] = (None, 0.0)
-        self._grounds = [
-            tuner_pictures.grounds(images) for images in (train.images[:SHOWN], test.images[:HELD_OUT])
-        ]
+        self._drawn: Seen | None = None
         self._make_knobs()
         self._make_views()
         self._make_buttons()
@@ -70,101 +61,84 @@ class LossWeightTuner(Still):
         self.session.look()
         self.session.wait()
         if self.session.seen is None:
-            raise TunerError(self.session.message)
+            raise ValueError(self.session.message)
 
     def figure(self) -> Figure:
         """The last look: losses, maps on training and on held-out pictures, hits, settings."""
-        seen = self.session.seen
-        line = settings_line(seen.run, self.session.running, self.session.learner)
-        return tuner_figure.figure(seen, self.train, self.test, self.joint, line, hits_line(seen))
+        session, learner = self.session, self.session.learner
+        run = session.seen.run
+        settings = ", ".join(f"{name} {value}" for name, value in self._described(run).items())
+        title = f"{learner.joint}: {state_line(run, session.running)}; {settings}"
+        sigma = session.values["sigma"]
+        return tuner_figure.figure(session.seen, session.last, learner, sigma, title)
 
     def _ipython_display_(self) -> None:
         """Show the controls; the picture beside them in the notebook's file follows the last state."""
         self._handle = display(self._repr_mimebundle_(), raw=True, display_id=True)
 
     def _make_knobs(self) -> None:
-        session = self.session
-        self.knobs = {name: control(knob, session.values[name]) for name, knob in session.knobs.items()}
-        for name, own in self.knobs.items():
-            own.observe(lambda change, name=name: self._turned(name, change["new"]), "value")
+        session, learner = self.session, self.session.learner
+        noise_levels = len(learner.diffusion.scheduler.alphas_cumprod)
+        runs = [run for run in (session.current, session.last) if run]
+        sizes = [session.values["map_size"], *(run.settings.reading.map_size for run in runs)]
+        self.knobs = knobs.controls(len(learner.base), noise_levels, sizes)
+        for name, control in self.knobs.items():
+            knobs.put(control, session.values[name])
+            turn = partial(session.set, name)
+            control.observe(lambda change, turn=turn: self._do(partial(turn, change["new"])), "value")
 
     def _make_views(self) -> None:
-        self.status, self.caption, self.losses, self.table = (widgets.HTML() for _ in range(4))
-        self.progress = widgets.IntProgress(layout=widgets.Layout(width=_WIDTH))
-        self.train_maps, self.test_maps = (widgets.Image(format="jpeg") for _ in range(2))
-        for image in (self.train_maps, self.test_maps):
-            image.layout = widgets.Layout(object_fit="contain", align_self="flex-start")
-        self.runs = widgets.SelectMultiple(rows=6, layout=widgets.Layout(width="160px"))
-        self.runs.observe(lambda _: self._show(), "value")
-        self.command = widgets.Textarea(layout=widgets.Layout(width="98%", height="64px", display="none"))
+        self.status, self.table = widgets.HTML(), widgets.HTML()
+        self.picture = widgets.Image(format="png", layout=widgets.Layout(width=_WIDTH))
 
     def _make_buttons(self) -> None:
         session = self.session
         offered = {
-            "Run": ("begin a new run", 80, session.start, "primary"),
-            "Pause": ("stop behind this step", 80, session.pause),
-            "Resume": ("go on with the run that is shown", 80, session.resume),
-            "Reset": ("knobs and tokens as at the start", 80, session.reset),
-            "Save config": ("the settings of the run that is shown, as JSON", 110, self._save_config),
-            "Save embedding": ("its base and appended tokens", 130, self._save_embedding),
-            "As papermill command": ("the command that repeats it, to copy", 180, self._show_command),
-            "Restore": ("show the chosen run with its knobs", 78, self._restore),
-            "Delete": ("remove the chosen runs", 78, self._delete),
+            "Run": ("begin a new run", session.start),
+            "Pause": ("stop after this step", session.pause),
+            "Resume": ("go on with the run that is shown", session.resume),
+            "Reset": ("knobs and tokens as at the start", session.reset),
+            "Last run": (
+                "show the last run with its knobs, and this one becomes the last",
+                session.show_last,
+            ),
+            "Save config": ("the settings of the run that is shown, as JSON", session.save_config),
+            "Save embedding": ("its base and appended tokens", session.save_embedding),
+            "As papermill command": ("the command that repeats it, to copy", session.command),
         }
-        self.buttons = {
-            name: button(name, tooltip, width, partial(self._do, act), *style)
-            for name, (tooltip, width, act, *style) in offered.items()
-        }
+        self.buttons = {}
+        for name, (tooltip, act) in offered.items():
+            button = widgets.Button(description=name, tooltip=tooltip, layout=widgets.Layout(width="auto"))
+            button.on_click(lambda _, act=act: self._do(act))
+            self.buttons[name] = button
+        self.buttons["Run"].button_style = "primary"
 
     def _do(self, act: Callable[[], object]) -> None:
         try:
-            act()
-        except (TunerError, OSError) as error:
+            found = act()
+            if found is not None:
+                self.session.message = f"saved: {found}" if isinstance(found, Path) else found
+        except (ValueError, OSError) as error:
             self.session.message = str(error)
         for name, value in self.session.values.items():
-            self.knobs[name].value = value
+            knobs.put(self.knobs[name], value)
         self._show()
 
     def _laid_out(self) -> widgets.VBox:
-        groups = [widgets.HTML(f"<h3 style='margin:0'>{html.escape(self.joint.replace('_', ' '))}</h3>")]
-        for heeded in (NEXT_STEP, NEXT_RUN, AT_ONCE):
-            groups.append(widgets.HTML(f"<b>heeded {heeded}</b>"))
-            groups += [self.knobs[name] for name, knob in self.session.knobs.items() if knob.heeded == heeded]
-        row = [self.buttons[name] for name in ("Run", "Pause", "Resume", "Reset")]
-        left = widgets.VBox([*groups, widgets.HBox(row)], layout=_fixed("360px"))
-        seen = [self.progress, self.status, self.losses, widgets.HTML("<b>learned from</b>"), self.train_maps]
-        right = widgets.VBox([*seen, self.caption, self.test_maps], layout=_fixed(_WIDTH))
-        chosen = widgets.VBox([self.runs, widgets.HBox([self.buttons["Restore"], self.buttons["Delete"]])])
-        taken = [self.buttons[name] for name in ("Save config", "Save embedding", "As papermill command")]
-        history = widgets.HBox([chosen, self.table])
-        parts = [widgets.HBox([left, right]), widgets.HBox(taken), self.command]
-        return widgets.VBox([*parts, widgets.HTML(_HISTORY), history])
-
-    def _turned(self, name: str, value) -> None:
-        used = self.session.set(name, value)
-        if used != value:
-            self.knobs[name].value = used
-        self._show()
-
-    def _restore(self) -> None:
-        if self.runs.value:
-            self.session.restore(self.runs.value[-1])
-
-    def _delete(self) -> None:
-        for number in self.runs.value:
-            self.session.delete(number)
-
-    def _save_config(self) -> None:
-        self.session.message = f"saved: {self.session.save_config()}"
-
-    def _save_embedding(self) -> None:
-        self.session.message = f"saved: {self.session.save_embedding()}"
-
-    def _show_command(self) -> None:
-        self.command.value, self.command.layout.display = self.session.command(), ""
+        joint = html.escape(self.session.learner.joint.replace("_", " "))
+        groups = [widgets.HTML(f"<h3 style='margin:0'>{joint}</h3>")]
+        effects = {"from the next step": NEXT_STEP, "from the next run": NEXT_RUN, "at once": AT_ONCE}
+        for when, names in effects.items():
+            groups += [widgets.HTML(f"<b>takes effect {when}</b>"), *(self.knobs[name] for name in names)]
+        buttons = list(self.buttons.values())
+        fixed = partial(widgets.Layout, flex="0 0 auto", overflow="visible")
+        left = widgets.VBox([*groups, widgets.HBox(buttons[:5])], layout=fixed(width="360px"))
+        right = widgets.VBox([self.status, self.picture], layout=fixed(width=_WIDTH))
+        columns = widgets.HBox([left, right])
+        return widgets.VBox([columns, widgets.HBox(buttons[5:]), self.table])
 
     def _changed(self) -> None:
-        """What the session calls behind a look; where nothing moves any more, the picture is kept too."""
+        """What the session calls after a look; where nothing moves any more, the file's picture follows."""
         self._show()
         if self._handle is not None and not self.session.running:
             self._handle.update(self._repr_mimebundle_(), raw=True)
@@ -172,43 +146,31 @@ class LossWeightTuner(Still):
     def _show(self) -> None:
         """Put the session's state on the page; from the page's thread and from the worker's."""
         with self._lock:
-            session = self.session
-            run, seen = session.current, session.seen
-            self.progress.max, self.progress.value = run.settings.steps, run.step
-            self._tell(run)
-            self._list_runs(run)
-            if seen is not None and self._drawn != (seen, session.values["sigma"]):
-                self._draw(seen, session.values["sigma"])
-            beside = [session.history[number] for number in self.runs.value if number in session.history]
-            self.losses.value = tuner_pictures.curves(run, [own for own in beside if own is not run])
+            session, run = self.session, self.session.current
+            said = html.escape(session.message)
+            self.status.value = f"{html.escape(state_line(run, session.running))}<br><i>{said}</i>&nbsp;"
+            self.buttons["Run"].disabled = session.running
+            self.buttons["Pause"].disabled = not session.running
+            self.buttons["Resume"].disabled = session.running or not run.step
+            self.buttons["Last run"].disabled = session.running or session.last is None
+            rows = [{"run": state_line(run, session.running), **self._described(run)}]
+            if session.last:
+                rows.append({"run": state_line(session.last, False), **self._described(session.last)})
+            table = pd.DataFrame(rows).to_html(index=False, border=0)
+            self.table.value = table.replace("<th>", "<th style='text-align: left'>")  # as cells are
+            if session.seen is not None and session.seen is not self._drawn:
+                self._drawn = session.seen
+                self.picture.value = png(self.figure())
 
-    def _tell(self, run: TunedRun) -> None:
-        session, message = self.session, html.escape(self.session.message)
-        self.status.value = f"{html.escape(state_line(run, session.running))}<br><i>{message}</i>&nbsp;"
-        self.buttons["Run"].disabled = session.running
-        self.buttons["Pause"].disabled = not session.running
-        self.buttons["Resume"].disabled = session.running or not run.step
-
-    def _list_runs(self, run: TunedRun) -> None:
-        runs, before = self.session.history, self.runs.options
-        options = tuple((f"run {own.name}", number) for number, own in runs.items())
-        if options != before:
-            chosen = [number for number in self.runs.value if number in runs]
-            self.runs.options = options
-            self.runs.value = chosen
-        self.table.value = history_table(runs.values(), run, self.session.learner)
-
-    def _draw(self, seen: Seen, sigma: float) -> None:
-        learner, joint = self.session.learner, self.joint
-        targets = [framed.points(joint) for framed in (learner.train, learner.test)]
-        self.train_maps.value = tuner_pictures.heat_sheet(self._grounds[0], seen.train, targets[0], sigma)
-        self.test_maps.value = tuner_pictures.heat_sheet(
-            self._grounds[1], seen.test, targets[1], sigma, seen.hit
-        )
-        self.caption.value = f"<b>held out</b>: {hits_line(seen)}; a hit is framed"
-        self._drawn = seen, sigma
+    def _described(self, run: TunedRun) -> dict[str, str]:
+        """Label of a knob -> where it stands for a run."""
+        values = self.session.learner.values_of(run)
+        return {LABELS[name]: f"{v:.3g}" if type(v) is float else str(v) for name, v in values.items()}
 
 
-def _fixed(width: str) -> widgets.Layout:
-    """A column that keeps its width and shows no scroll bars."""
-    return widgets.Layout(width=width, flex="0 0 auto", overflow="visible")
+def state_line(run: TunedRun, running: bool) -> str:
+    """Where a run stands."""
+    if not running and not run.step:
+        return "no run yet: the tokens as they start"
+    doing = "running" if running else "finished" if run.finished else "paused"
+    return f"run {run.number}, {doing}: step {run.step} of {run.settings.steps}"

@@ -1,63 +1,70 @@
-"""Where the tuner keeps its runs, and what a reader saves of them: nothing there is ever written over."""
+"""What the tuner keeps on disk, from which it goes on after a kernel was lost, and what a reader saves."""
 
-import shutil
+import json
+import time
 from pathlib import Path
 
-from kp_helpers.widgets import tuned_run
-from kp_helpers.widgets.tuned_run import TunedRun, TunerError
-
-_FILE = "run.safetensors"
+from kp_helpers import embeddings, stages, store
+from kp_helpers.config import AppendedStage, TestTime
+from kp_helpers.results.run_folder import write_json
+from kp_helpers.stages import states
+from kp_helpers.widgets.tuner_learning import Learner, Seen, TunedRun
 
 
 class TunerFolder:
-    """`runs/0001/run.safetensors` and on, one a run, and `saved/` beside it.
+    """A folder with the newest run of each model, joint and set of pictures, and `saved/` beside them."""
 
-    about: what its runs learned from, as JSON values; runs that learned from something else stay unseen.
-    """
+    def __init__(self, folder: str | Path, learner: Learner):
+        self.learner, self.saved = learner, Path(folder) / "saved"
+        self.file = Path(folder) / f"{learner.key}.safetensors"
 
-    def __init__(self, folder: str | Path, about: dict):
-        self.runs, self.saved = Path(folder) / "runs", Path(folder) / "saved"
-        self.about = about
-
-    def load(self) -> tuple[dict[int, TunedRun], list[str]]:
-        """The runs by number, and a sentence for each file that cannot be read."""
-        found, damaged = {}, []
-        for path in sorted(self.runs.glob(f"[0-9]*/{_FILE}")):
-            try:
-                number = int(path.parent.name)
-                if run := tuned_run.load(path, number, self.about):
-                    found[number] = run
-            except TunerError as error:
-                damaged.append(str(error))
-        return found, damaged
-
-    def reserve(self) -> int:
-        """A number that no run has, in this or another kernel."""
-        self.runs.mkdir(parents=True, exist_ok=True)
-        number = 1 + max((int(own.name) for own in self.runs.glob("[0-9]*")), default=0)
-        while True:
-            try:
-                self._place(number).mkdir()
-                return number
-            except FileExistsError:
-                number += 1
+    def newest(self) -> tuple[TunedRun | None, str]:
+        """The run that was kept, or a sentence that says why it cannot be read."""
+        if not self.file.exists():
+            return None, ""
+        try:
+            tensors, facts = store.load(self.file)
+            run = TunedRun(
+                facts["number"],
+                AppendedStage(**json.loads(facts["settings"])),
+                TestTime(**facts["test"]),
+                states.unpacked(tensors, facts),
+                {step: tuple(found) for step, *found in facts["hits"]},
+                facts["changes"],
+            )
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            reason = str(error).splitlines()[0][:200]
+            return None, f"{self.file}: damaged or no run of the tuner ({reason}); the next run replaces it"
+        return run, "" if run.finished else "the last run is not at its end: Last run shows it, then Resume"
 
     def keep(self, run: TunedRun) -> None:
-        """Write a run aside as it stands."""
-        tuned_run.save(self._place(run.number) / _FILE, run, self.about)
+        """Write a run with at least one step as it stands."""
+        tensors, facts = states.packed(run.state)
+        facts["hits"] = [(step, *found) for step, found in run.hits.items()]
+        facts |= {"number": run.number, "test": run.test.model_dump(mode="json"), "changes": run.changes}
+        store.save(self.file, tensors, facts)
 
-    def delete(self, run: TunedRun) -> None:
-        """Remove a run's folder; what was saved of it stays."""
-        shutil.rmtree(self._place(run.number), ignore_errors=True)
-
-    def free(self, run: TunedRun, suffix: str) -> Path:
-        """A path in `saved/` at which there is nothing yet."""
-        stem, count = f"run_{run.number:04d}_step_{run.step:04d}", 1
-        path = self.saved / f"{stem}{suffix}"
-        while path.exists():
-            count += 1
-            path = self.saved / f"{stem}_{count}{suffix}"
+    def save_config(self, run: TunedRun, command: str) -> Path:
+        """Write a run's settings, what was changed on its way, and its command as JSON."""
+        content = {
+            "joint": self.learner.joint,
+            "settings": {"appended": run.settings.model_dump(), "test": run.test.model_dump()},
+            "step": run.step,
+            "command": command,
+            "model": self.learner.diffusion.name,
+            "model_hash": self.learner.diffusion.fingerprint,
+            "changes": [{"step": step, "settings": changed} for step, changed in run.changes],
+        }
+        path = self._new(run, ".json")
+        write_json(path, content)
         return path
 
-    def _place(self, number: int) -> Path:
-        return self.runs / f"{number:04d}"
+    def save_embedding(self, seen: Seen) -> Path:
+        """Write the base and the appended tokens as notebook 03 does, with what was changed on the way."""
+        about = stages.metadata(self.learner.diffusion, seen.run.settings)
+        about |= {"joint": self.learner.joint, "best": seen.appended.best}
+        about |= {"step": seen.step, "changes": seen.run.changes}
+        return embeddings.save(self._new(seen.run, ".safetensors"), seen.appended.tensors(), about)
+
+    def _new(self, run: TunedRun, suffix: str) -> Path:
+        return self.saved / f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_step_{run.step:04d}{suffix}"

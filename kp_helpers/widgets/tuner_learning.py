@@ -1,56 +1,99 @@
-"""What a tuner's run does: a step of the appended stage, and a look at what its tokens find now."""
+"""What a run of the tuner is, its steps, and a look at what its tokens find now."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
+import torch.nn.functional as F
 
+from kp_helpers import metrics
+from kp_helpers.config import AppendedStage, Reading, TestTime
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.embeddings import Appended
 from kp_helpers.evaluate import Framed
+from kp_helpers.reading import read_appended, read_keypoints
 from kp_helpers.stages import AppendedTokens, ReadoutCache, Run
-from kp_helpers.store import digest
+from kp_helpers.store import digest, key_of
 from kp_helpers.widgets.knobs import values_of
-from kp_helpers.widgets.tuned_run import TunedRun
-from kp_helpers.widgets.watching import Sight, Watcher, hits
 
 SHOWN = 5
 """Training pictures whose maps are looked at."""
 
 
+@dataclass(eq=False)
+class TunedRun:
+    """What is known of a run. number: from 1, 0 for one that was given to the tuner or is not begun.
+
+    state: `Run.state()` after the last step, None before the first. hits: step -> (hits, pictures) of every
+    look. changes: (step, name -> value) of the settings that were changed on the way.
+    """
+
+    number: int
+    settings: AppendedStage
+    test: TestTime
+    state: dict | None = None
+    hits: dict[int, tuple[int, int]] = field(default_factory=dict)
+    changes: list[tuple[int, dict]] = field(default_factory=list)
+
+    @property
+    def step(self) -> int:
+        return self.state["step"] if self.state else 0
+
+    @property
+    def records(self) -> list:
+        """A `StepRecord` a step."""
+        return self.state["records"] if self.state else []
+
+    @property
+    def finished(self) -> bool:
+        return self.step >= self.settings.steps
+
+    def change(self, settings: AppendedStage) -> None:
+        """Go on with other settings; the state is said to belong to them, as it does from here."""
+        before, after = self.settings.model_dump(mode="json"), settings.model_dump(mode="json")
+        changed = {name: value for name, value in after.items() if value != before[name]}
+        if changed and self.step:
+            self.changes.append((self.step, changed))
+        self.settings = settings
+        if self.state:
+            self.state = {**self.state, "settings": settings.model_dump_json()}
+
+
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """What a look saw: whose tokens after which step, and for each test picture whether it is hit."""
+    """What a look saw of a run after a step: maps (n, S, S), S = map_size, and points (n, 2) as (x, y) in
+    [0,1] on training and test pictures.
+
+    hit: whether each test picture is hit, None for one that does not show the joint.
+    """
 
     run: TunedRun
     step: int
     appended: Appended
-    train: Sight
-    test: Sight
-    hit: list[bool]
-    hits: int
-    pictures: int
+    train: tuple[torch.Tensor, torch.Tensor]
+    test: tuple[torch.Tensor, torch.Tensor]
+    hit: list[bool | None]
+
+    @property
+    def hits(self) -> tuple[int, int]:
+        """How many test pictures are hit, of those that show the joint."""
+        known = [own for own in self.hit if own is not None]
+        return sum(known), len(known)
 
 
 class Learner:
     """The appended stage of one joint for runs with any settings, one after the other.
 
     Arguments as for `evaluate.learn`. It looks at the first `SHOWN` training and at all test pictures.
+    key: what runs learn from, as 16 digits.
     """
 
     def __init__(self, diffusion: Diffusion, base: torch.Tensor, train: Framed, test: Framed, joint: str):
         self.diffusion, self.base = diffusion, base.detach().to(diffusion.device)
         self.train, self.test, self.joint = train, test, joint
-        self._watch_train = Watcher(diffusion, self.base, train.images[:SHOWN])
-        self._watch_test = Watcher(diffusion, self.base, test.images)
-        self._cache: tuple[object, ReadoutCache] | None = None
-        self._at_hand: tuple[TunedRun, Run] | None = None
-
-    @property
-    def about(self) -> dict:
-        """What a run learns from, as JSON values."""
-        parts = {"base": self.base.cpu(), "images": self.train.images.cpu()}
-        parts["points"] = self.train.points(self.joint)
-        return {"model": self.diffusion.fingerprint, "joint": self.joint, "learned_from": digest(parts)}
+        self._views: tuple[Reading, ReadoutCache] | None = None
+        self._stage: tuple[TunedRun, Run] | None = None
+        parts = {"base": base.detach().cpu(), "images": train.images.cpu(), "points": train.points(joint)}
+        self.key = key_of(model=diffusion.fingerprint, joint=joint, learned_from=digest(parts))[:16]
 
     def values_of(self, run: TunedRun) -> dict:
         """Where the knobs stand for a run."""
@@ -62,25 +105,20 @@ class Learner:
         next(iter(learning))
         run.state = learning.state()
 
-    def look(self, run: TunedRun, quick: bool = False) -> Seen:
-        """The maps, points and hits of a run's tokens as they are now, of which the run takes note.
-
-        quick: points are read to a quarter of the map's pixel only, which is soon done.
-        """
-        learning, settings = self._run_of(run), run.test
-        if quick:
-            size = min(settings.read_size, 4 * settings.reading.map_size)
-            settings = settings.replace(read_size=size)
+    def look(self, run: TunedRun) -> Seen:
+        """The maps, points and hits of a run's tokens as they are now, of which the run takes note."""
+        learning = self._run_of(run)
         appended = learning.stage.result(learning.tokens.detach().clone())
-        train, test = (watch.look(appended, settings) for watch in (self._watch_train, self._watch_test))
-        hit, count, pictures = hits(self.test, test.points, self.joint)
+        train = self._maps_and_points(appended, self.train.images[:SHOWN], run.test)
+        test = self._maps_and_points(appended, self.test.images, run.test)
+        seen = Seen(run, learning.step, appended, train, test, self._hit(test[1]))
         if run.step:
-            run.note_hits(count, pictures)
-        return Seen(run, learning.step, appended, train, test, hit, count, pictures)
+            run.hits[run.step] = seen.hits
+        return seen
 
     def _run_of(self, run: TunedRun) -> Run:
         """The stage and Adam of a run: those at hand, or new ones that go on from its state."""
-        if self._at_hand is None or self._at_hand[0] is not run or self._at_hand[1].settings != run.settings:
+        if self._stage is None or self._stage[0] is not run or self._stage[1].settings != run.settings:
             stage = AppendedTokens(
                 self.diffusion,
                 self.base,
@@ -89,11 +127,27 @@ class Learner:
                 run.settings,
                 cache=self._cache_of(run.settings.reading),
             )
-            self._at_hand = run, Run(stage, state=run.state)
-        return self._at_hand[1]
+            self._stage = run, Run(stage, state=run.state)
+        return self._stage[1]
 
-    def _cache_of(self, reading) -> ReadoutCache:
+    def _cache_of(self, reading: Reading) -> ReadoutCache:
         """What the U-Net said of the training views; of one reading only, so that memory stays bounded."""
-        if self._cache is None or self._cache[0] != reading:
-            self._cache = reading, ReadoutCache(None, self.diffusion.device)
-        return self._cache[1]
+        if self._views is None or self._views[0] != reading:
+            self._views = reading, ReadoutCache(None, self.diffusion.device)
+        return self._views[1]
+
+    def _maps_and_points(
+        self, appended: Appended, images: torch.Tensor, settings: TestTime
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """What a test finds on images (n, 3, H, W): maps (n, S, S), S = map_size, and points (n, 2)."""
+        fine = read_appended(self.diffusion, appended, images, settings)
+        maps = F.interpolate(fine[:, None], size=(settings.reading.map_size,) * 2, mode="nearest-exact")[:, 0]
+        return maps.cpu(), read_keypoints(fine, settings).cpu()
+
+    def _hit(self, points: torch.Tensor) -> list[bool | None]:
+        """Whether points (n, 2) in [0,1] hit the test pictures, None where the joint does not show."""
+        hit = []
+        for sample, point in zip(self.test.samples, self.test.in_frames(points), strict=True):
+            near = metrics.within(point, sample.joints[self.joint], sample.frame_size)
+            hit.append(bool(near) if sample.visible[self.joint] else None)
+        return hit

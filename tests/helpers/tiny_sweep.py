@@ -17,8 +17,7 @@ import atexit, json, os, pathlib, random, signal, sys, threading
 
 if "kp_helpers.notebook.sweeps" in sys.orig_argv and "job" in sys.orig_argv:
     place = pathlib.Path(__file__).parent
-    at = sys.orig_argv.index("job")
-    name = "-".join(sys.orig_argv[at + 2 : at + 5])
+    name = sys.orig_argv[sys.orig_argv.index("job") + 2]
     seconds = json.loads((place / "killed.json").read_text()).get(name)
     mark = place / f"{name}.killed"
     if seconds is not None and not mark.exists():
@@ -28,13 +27,13 @@ if "kp_helpers.notebook.sweeps" in sys.orig_argv and "job" in sys.orig_argv:
         timer = threading.Timer(seconds, kill)
         timer.daemon = True
         timer.start()
-        atexit.register(kill)  # one that is done before its time dies behind its work
+        atexit.register(kill)  # one that is done before its time dies after its work
 '''
 STUB = '''"""In the place of a job's work: a result at once, or the failure of the one that `fails` names."""
 import json, pathlib, sys, types
 
 if "kp_helpers.notebook.sweeps" in sys.orig_argv:
-    work = sys.modules["kp_helpers.notebook.sweeps.work"] = types.ModuleType("work")  # without torch
+    work = sys.modules["kp_helpers.notebook.sweeps.job"] = types.ModuleType("job")  # without torch
 
     here = pathlib.Path(__file__).parent
 
@@ -49,11 +48,7 @@ if "kp_helpers.notebook.sweeps" in sys.orig_argv:
         (place / "config.json").write_text(json.dumps({"settings": job.saved_settings()}))
         return place
 
-    def build_cache(jobs, cache, made):
-        made.write_text("{}")
-        return 0
-
-    work.run_job, work.build_cache = run_job, build_cache
+    work.run_job = run_job
 '''
 
 
@@ -89,7 +84,7 @@ def snakemake(folder: Path, *more: str, path: Path | None = None) -> subprocess.
     path: a folder whose `sitecustomize` every Python process of it loads.
     """
     command = [sys.executable, "-m", "snakemake", "-s", ROOT / "Snakefile", "--directory", folder]
-    command += ["--set-threads", "job=1", "views=1", "--rerun-incomplete", "--keep-going", *more, "sweep"]
+    command += ["--set-threads", "job=1", "--rerun-incomplete", "--keep-going", *more, "sweep"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{path or ''}:{ROOT}"}
     return subprocess.Popen(
         [str(word) for word in command],
@@ -119,7 +114,7 @@ def stub(folder: Path, fails: str = "") -> Path:
 def undisturbed(file: Path, results: Path) -> None:
     """Every job of the file, one after the other in this process."""
     from kp_helpers.notebook.sweeps import plan
-    from kp_helpers.notebook.sweeps.work import run_job
+    from kp_helpers.notebook.sweeps.job import run_job
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

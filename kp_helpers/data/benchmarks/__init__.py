@@ -11,13 +11,3 @@ from kp_helpers.data.benchmarks.deepfashion import DeepFashion
 from kp_helpers.data.benchmarks.human36m import Human36M
 from kp_helpers.data.benchmarks.human36m_unaligned import Human36MUnaligned
 from kp_helpers.data.benchmarks.taichi import TaiChi
-
-__all__ = [
-    "CUBAligned",
-    "CUBParts",
-    "CelebA",
-    "DeepFashion",
-    "Human36M",
-    "Human36MUnaligned",
-    "TaiChi",
-]

@@ -6,7 +6,6 @@ it. Images are (3, H, W) in [0,1], maps (H, W), points (x, y) in [0,1].
 
 from kp_helpers.notebook.display.charts import (
     curves,
-    directions,
     grouped,
     histogram,
     losses,
@@ -31,34 +30,5 @@ from kp_helpers.notebook.display.pictures import (
     pictures,
     segments,
 )
-from kp_helpers.notebook.display.tables import data_name, metrics_table, settings_table, verdicts_table
-
-__all__ = [
-    "COLOURS",
-    "HEAT",
-    "TRUE",
-    "before_after",
-    "curves",
-    "data_name",
-    "directions",
-    "grid",
-    "grouped",
-    "heat",
-    "heat_maps",
-    "histogram",
-    "keypoints",
-    "legend",
-    "losses",
-    "mark",
-    "matrices",
-    "metrics_table",
-    "numbered",
-    "picture",
-    "pictures",
-    "ranges",
-    "runs",
-    "segments",
-    "settings_table",
-    "simplex",
-    "verdicts_table",
-]
+from kp_helpers.notebook.display.tables import metrics_table, settings_table, verdicts_table
+from kp_helpers.results.tables import data_name

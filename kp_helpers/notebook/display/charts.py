@@ -47,26 +47,6 @@ def runs(rows: pd.DataFrame, *, paper: Mapping[str, tuple] | None = None, title:
     return figure
 
 
-def directions(rows: pd.DataFrame, *, chosen: float = 45.0, title: str = "") -> Figure:
-    """Hits over the half-angle of a meaningful direction: a line a method, a band for its interval.
-
-    rows: joint, method, half_angle in degrees, value, low, high in percent; chosen: drawn as a dashed line.
-    """
-    joints = list(rows["joint"].unique())
-    figure, axes = _charts(len(joints), (2.7, 2.7), title, sharey=True)
-    for axis, joint in zip(axes, joints, strict=True):
-        groups = rows[rows["joint"] == joint].groupby("method", sort=False)
-        for colour, (method, curve) in zip(COLOURS, groups, strict=False):
-            _line(axis, curve["half_angle"], curve, colour, method)
-        axis.axvline(chosen, color="#444444", linewidth=0.8, linestyle="--")
-        axis.set(xticks=range(0, 181, 45), ylim=(-4, 104))
-        axis.set_xlabel("half-angle, degrees", fontsize=8)
-        axis.set_title(joint.replace("_", " "), fontsize=9)
-    axes[0].set_ylabel("hits, %", fontsize=8)
-    legend(figure, *axes)
-    return figure
-
-
 def curves(
     rows: pd.DataFrame,
     x: str,
@@ -86,7 +66,10 @@ def curves(
     for axis, panel in zip(axes, panels, strict=True):
         groups = rows[rows["panel"] == panel].groupby("line", sort=False)
         for colour, (name, curve) in zip(COLOURS, groups, strict=False):
-            _line(axis, curve[x], curve, colour, name, marker="o" if len(curve) < 20 else "")
+            marker = "o" if len(curve) < 20 else ""
+            axis.plot(curve[x], curve["value"], color=colour, marker=marker, markersize=4, label=name)
+            if "low" in curve:
+                axis.fill_between(curve[x], curve["low"], curve["high"], color=colour, alpha=0.12, lw=0)
         if marked is not None:
             axis.axvline(marked, color="#444444", linewidth=0.8, linestyle="--")
         if log:
@@ -104,15 +87,12 @@ def ranges(rows: pd.DataFrame, *, marked: str = "", title: str = "", x: str = "h
     marked: the variant that the others are compared with, in colour, with a dashed line at its value.
     """
     figure, (axis,) = _charts(1, (6.0, 0.6 + 0.28 * len(rows)), title)
-    for place, row in enumerate(rows.itertuples()):
-        colour = COLOURS[0] if row.method == marked else COLOURS[1]
-        axis.plot([row.low, row.high], [place, place], color=colour, linewidth=1.6, alpha=0.6)
-        axis.scatter(row.value, place, color=colour, s=28, zorder=3)
-        if row.method == marked:
-            axis.axvline(row.value, color=colour, linewidth=0.8, linestyle="--")
-    axis.set_yticks(range(len(rows)), rows["method"])
-    axis.invert_yaxis()
-    axis.set_xlabel(x, fontsize=8)
+    for place, (_, row) in enumerate(rows.iterrows()):
+        colour = COLOURS[0] if row["method"] == marked else COLOURS[1]
+        _dots(axis, place, row, colour)
+        if row["method"] == marked:
+            axis.axvline(row["value"], color=colour, linewidth=0.8, linestyle="--")
+    _name_places(axis, rows["method"], x)
     return figure
 
 
@@ -121,23 +101,19 @@ def grouped(
 ) -> Figure:
     """Methods side by side for each value of a column, one below the other, each a dot with its interval.
 
-    rows: method, value, low, high and the column `by`, in the order in which they are shown. goal: a dashed
+    rows: method, value, low, high and the column `by`, in the order in which they are drawn. goal: a dashed
     line there.
     """
     places = {value: place for place, value in enumerate(rows[by].unique())}
     methods = rows.groupby("method", sort=False)
     figure, (axis,) = _charts(1, (6.4, 0.8 + 0.16 * len(places) * (len(methods) + 1)), title)
     offsets = np.linspace(-0.32, 0.32, len(methods)) if len(methods) > 1 else [0.0]
-    for offset, colour, (method, own) in zip(offsets, COLOURS, methods, strict=False):
-        at = own[by].map(places) + offset
-        axis.hlines(at, own["low"], own["high"], color=colour, linewidth=1.4, alpha=0.55)
-        axis.scatter(own["value"], at, color=colour, s=20, zorder=3, label=method)
+    for offset, colour, (method, part) in zip(offsets, COLOURS, methods, strict=False):
+        _dots(axis, part[by].map(places) + offset, part, colour, method)
     if goal is not None:
         axis.axvline(goal, color="#444444", linewidth=0.8, linestyle="--")
-    axis.set_yticks(range(len(places)), [str(value).replace("_", " ") for value in places])
+    _name_places(axis, [str(value).replace("_", " ") for value in places], x)
     axis.set(xlim=(-2, 102))
-    axis.invert_yaxis()
-    axis.set_xlabel(x, fontsize=8)
     legend(figure, axis)
     return figure
 
@@ -160,13 +136,12 @@ def matrices(panels: Mapping[str, object], names: Sequence[str], *, title: str =
 
 def histogram(groups: Mapping[str, object], *, bins: int = 40, title: str = "", x: str = "") -> Figure:
     """Shares of values in bins that are even on a logarithmic axis, one chart a group; values above 0."""
-    figure, axes = _charts(len(groups), (3.4, 2.4), title, sharey=True)
-    every = np.concatenate([np.asarray(values, float) for values in groups.values()])
-    edges = np.geomspace(every.min(), every.max() * (1 + 1e-9), bins + 1)
+    figure, axes = _charts(len(groups), (3.4, 2.4), title, sharex=True, sharey=True)
+    logarithms = np.log10(np.concatenate([np.asarray(values, float) for values in groups.values()]))
+    reach = (logarithms.min(), logarithms.max())
     for axis, colour, (name, values) in zip(axes, COLOURS, groups.items(), strict=False):
-        values = np.asarray(values, float)
-        axis.hist(values, edges, weights=np.full(len(values), 100 / len(values)), color=colour, alpha=0.75)
-        _log_ticks(axis, [tick for tick in (0.001, 0.01, 0.03, 0.1, 0.3) if edges[0] <= tick <= edges[-1]])
+        bars = {"stat": "percent", "bins": bins, "binrange": reach, "log_scale": True}
+        sns.histplot(np.asarray(values, float), color=colour, ax=axis, **bars)
         axis.set_xlabel(x, fontsize=8)
         axis.set_title(f"{name}, n {len(values)}", fontsize=9)
     axes[0].set_ylabel("% of the predictions", fontsize=8)
@@ -212,8 +187,14 @@ def _log_ticks(axis: Axes, ticks: Sequence[float]) -> None:
     axis.minorticks_off()
 
 
-def _line(axis: Axes, x: pd.Series, curve: pd.DataFrame, colour: str, name: str, marker: str = "") -> None:
-    """A curve's value over x, with a band from low to high where it has them."""
-    axis.plot(x, curve["value"], color=colour, linewidth=1.8, marker=marker, markersize=4, label=name)
-    if "low" in curve:
-        axis.fill_between(x, curve["low"], curve["high"], color=colour, alpha=0.12, linewidth=0)
+def _dots(axis: Axes, places, rows, colour: str, name: str | None = None) -> None:
+    """Values as dots with their intervals, at these heights."""
+    axis.hlines(places, rows["low"], rows["high"], color=colour, linewidth=1.5, alpha=0.6)
+    axis.scatter(rows["value"], places, color=colour, s=24, zorder=3, label=name)
+
+
+def _name_places(axis: Axes, names: Sequence[str], x: str) -> None:
+    """What stands at the heights 0, 1 and so on, from above."""
+    axis.set_yticks(range(len(names)), names)
+    axis.invert_yaxis()
+    axis.set_xlabel(x, fontsize=8)

@@ -167,14 +167,14 @@ def before_after(
 
 def legend(figure: Figure, *axes: Axes) -> None:
     """One legend below the whole figure, with what its axes show, in as many columns as have room."""
-    shown = {}
+    entries = {}
     for axis in axes:
         handles, labels = axis.get_legend_handles_labels()
-        shown.update(zip(labels, handles, strict=True))
-    if shown:
-        columns = min(len(shown), max(1, int(figure.bbox.width / figure.dpi / _LEGEND_COLUMN)))
+        entries.update(zip(labels, handles, strict=True))
+    if entries:
+        columns = min(len(entries), max(1, int(figure.bbox.width / figure.dpi / _LEGEND_COLUMN)))
         place = {"loc": "outside lower left", "ncols": columns, "fontsize": 8, "frameon": False}
-        figure.legend(shown.values(), shown.keys(), **place)
+        figure.legend(entries.values(), entries.keys(), **place)
 
 
 def _room(titles: Sequence[str]) -> float:

@@ -27,16 +27,11 @@ def metrics_table(measured: Iterable[Metric]) -> pd.DataFrame:
 def verdicts_table(verdicts: pd.DataFrame) -> pd.DataFrame:
     """Rows of `evaluate.judged` as a person reads them."""
     rows = verdicts.reset_index(drop=True)
-    shown = rows[["id", "verdict", "joint"]].assign(
+    table = rows[["id", "verdict", "joint"]].assign(
         asked=rows["method"] + " " + rows["side"] + " " + rows["against"],
         measure=rows["measure"],
         points=[f"{r.difference:+.1f} [{r.low:+.1f}, {r.high:+.1f}]" for r in rows.itertuples()],
         p=[p_text(p) if p == p else "" for p in rows["p"]],
         n=[f"{r.n:.0f} in {r.runs:.0f} runs" for r in rows.itertuples()],
     )
-    return shown.assign(needed=rows["needed"], why=rows["why"]).fillna("")
-
-
-def data_name(kind: str) -> str:
-    """The data set's name in titles; numbers on figures are never called 3DPW's."""
-    return {"figures": "the figures world"}.get(kind, kind)
+    return table.assign(needed=rows["needed"], why=rows["why"]).fillna("")

@@ -5,17 +5,3 @@ from kp_helpers.notebook.kit.attend import Attention, attend
 from kp_helpers.notebook.kit.find import Found, find
 from kp_helpers.notebook.kit.learn import Discovered, Taught, discover, teach
 from kp_helpers.notebook.kit.pictures import Pictures, pictures
-
-__all__ = [
-    "Attention",
-    "Discovered",
-    "Found",
-    "Pictures",
-    "Taught",
-    "attend",
-    "discover",
-    "find",
-    "load",
-    "pictures",
-    "teach",
-]

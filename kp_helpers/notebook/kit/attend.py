@@ -9,19 +9,11 @@ from matplotlib.figure import Figure
 
 from kp_helpers import attention, randomness
 from kp_helpers.diffusion import Diffusion
+from kp_helpers.diffusion.words import BESIDE, Word, content_words, rival_words
 from kp_helpers.embeddings import Appended
 from kp_helpers.notebook import display
 from kp_helpers.notebook.kit.pictures import sample_of
-from kp_helpers.reading import combine
-from kp_helpers.widgets.probe import words_of
-
-BESIDE = "a person with hair dressed in a shirt, trousers and shoes on grass in front of a wall under the sky"
-"""What the words that are asked for compete with."""
-FUNCTION_WORDS = {
-    *("a", "an", "the", "and", "or", "with", "in", "on", "of", "at", "to", "by", "from", "under", "beside"),
-    *("front", "next", "dressed", ",", "."),
-}
-"""Words that name nothing: neither their maps nor they as rivals count."""
+from kp_helpers.reading import joint_map
 
 
 @dataclass(frozen=True, repr=False)
@@ -89,13 +81,15 @@ def attend(
     if isinstance(words, str):
         words = [words]
     phrases = [one for one in words if isinstance(one, str)]
-    given = (timestep, layers, size)
-    found = iter(of_phrases(model, noised, phrases, beside, *given) if phrases else ())
+    found = iter(_phrase_maps(model, noised, phrases, beside, timestep, layers, size) if phrases else ())
     maps, names = [], []
     for one in words:
-        text = isinstance(one, str)
-        maps.append(next(found) if text else of_keypoint(model, noised, one.appended, *given))
-        names.append(one if text else one.joint)
+        if isinstance(one, str):
+            maps.append(next(found))
+            names.append(one)
+        else:
+            maps.append(_keypoint_map(model, noised, one.appended, timestep, layers, size))
+            names.append(one.joint)
     if not maps:
         raise ValueError("words is empty, expected phrases, keypoints or a context (N, D)")
     return Attention(torch.stack(maps), tuple(names), **about)
@@ -111,8 +105,45 @@ def fitted(model: Diffusion, image: torch.Tensor) -> torch.Tensor:
     return shrunk[0].clamp(0, 1)
 
 
+def word_maps(
+    model: Diffusion,
+    asked: list[attention.Query],
+    words: Sequence[Word],
+    rivals: Sequence[Word],
+    size: tuple[int, int],
+    head: int | None = None,
+) -> torch.Tensor:
+    """The map of each of the words, (len(words), h, w): its tokens' sum, of a softmax over the tokens of all
+    words and their rivals.
+
+    asked: queries under an empty caption. head: as for `maps_from_queries`.
+    """
+    competing = [word.tokens for word in (*words, *rivals)]
+    maps = attention.maps_from_queries(model.unet, asked, torch.cat(competing), size=size, head=head)[0]
+    of_words = maps.split([len(tokens) for tokens in competing])[: len(words)]
+    return torch.stack([own.sum(dim=0) for own in of_words])
+
+
 @torch.no_grad()
-def of_keypoint(
+def _phrase_maps(
+    model: Diffusion,
+    noised: torch.Tensor,
+    phrases: Sequence[str],
+    beside: str,
+    timestep: int,
+    layers: Sequence[str],
+    size: tuple[int, int],
+) -> list[torch.Tensor]:
+    """The map (h, w) of each phrase: the mean of those of its words, which all compete with one another."""
+    of_phrases = [content_words(model, f"a person and {phrase}", after=3) for phrase in phrases]
+    words = [word for own in of_phrases for word in own]
+    asked = attention.queries(model.unet, noised, timestep, model.encode_text([""])[0], layers=layers)
+    maps = word_maps(model, asked, words, rival_words(model, words, beside), size)
+    return [own.mean(dim=0) for own in maps.split([len(own) for own in of_phrases])]
+
+
+@torch.no_grad()
+def _keypoint_map(
     model: Diffusion,
     noised: torch.Tensor,
     appended: Appended,
@@ -122,48 +153,4 @@ def of_keypoint(
 ) -> torch.Tensor:
     """The map (h, w) of a keypoint on noised latents (1, C, h', w')."""
     asked = attention.queries(model.unet, noised, timestep, appended.conditioning, layers=layers)
-    if appended.readout == "spatial":
-        return attention.spatial_maps(model.unet, asked, appended.tokens, size=size)[0, 0]
-    first = len(appended.base)
-    own = slice(first, first + len(appended.tokens))
-    maps = attention.maps_from_queries(model.unet, asked, appended.context, size=size, tokens=own)[0]
-    return combine(maps[None], appended.readout, appended.best)[0]
-
-
-@torch.no_grad()
-def of_phrases(
-    model: Diffusion,
-    noised: torch.Tensor,
-    phrases: Sequence[str],
-    beside: str,
-    timestep: int,
-    layers: Sequence[str],
-    size: tuple[int, int],
-) -> list[torch.Tensor]:
-    """The map (h, w) of each phrase: the mean of those of its words, a word's the sum of its tokens'.
-
-    All compete in one softmax, and with them the words of `beside` that no phrase has: a phrase alone would
-    be given the whole picture.
-    """
-    own = [_content(model, f"a person and {phrase}", after=3) for phrase in phrases]
-    asked_for = {text for words in own for text, _ in words}
-    others = [tokens for text, tokens in _content(model, beside) if text not in asked_for]
-    context = torch.cat([tokens for words in own for _, tokens in words] + others)
-    asked = attention.queries(model.unet, noised, timestep, model.encode_text([""])[0], layers=layers)
-    maps = iter(attention.maps_from_queries(model.unet, asked, context, size=size)[0])
-    found = []
-    for words in own:
-        of_words = [sum(next(maps) for _ in tokens) for _, tokens in words]
-        found.append(torch.stack(of_words).mean(dim=0))
-    return found
-
-
-def _content(model: Diffusion, caption: str, after: int = 0) -> list[tuple[str, torch.Tensor]]:
-    """The words of a caption that name something, each with its tokens' embeddings (n, D); all of them where
-    none does. after: how many of its first words are left out.
-    """
-    words, context = words_of(model, caption)[1 + after : -1], model.encode_text([caption])[0]
-    named = [word for word in words if word.text not in FUNCTION_WORDS] or words
-    if not named:
-        raise ValueError(f"{caption!r} holds no word that the model reads, expected one to look for")
-    return [(word.text, context[list(word.tokens)]) for word in named]
+    return joint_map(model, appended, asked, size)[0]

@@ -9,11 +9,12 @@ from matplotlib.figure import Figure
 from tqdm.auto import tqdm
 
 from kp_helpers import config, embeddings, reading, stages
-from kp_helpers.config import BaseStage, Profile
+from kp_helpers.config import BaseStage, Profile, TestTime
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.embeddings import Appended, EmbeddingError
 from kp_helpers.notebook.kit.find import Found, find
 from kp_helpers.notebook.kit.pictures import Pictures
+from kp_helpers.predict import Reader
 from kp_helpers.results import project_path
 
 SHIPPED_BASE = "results/02_stable_keypoints/reference-quick/embedding.safetensors"
@@ -39,6 +40,10 @@ class Taught:
         what = "a fit" if self.appended.readout == "linear" else f"{count} tokens"
         return f"<{self.joint}: {what} beside the base of {self.base}, model {self.model.name}>"
 
+    def reader(self) -> Reader:
+        """What `find` reads it with."""
+        return Reader(self.model, [self.joint], self.settings.test, self.appended)
+
     def find(self, shots: Pictures) -> Found:
         """The keypoint on pictures, as `find` has it."""
         return find(self, shots)
@@ -62,6 +67,11 @@ class Discovered:
     def __repr__(self) -> str:
         found = f"{len(self.tokens)} keypoints among {len(self.base)} tokens"
         return f"<{found}, model {self.model.name}>"
+
+    def reader(self) -> Reader:
+        """What `find` reads them with."""
+        names = [f"keypoint {number}" for number in range(len(self.tokens))]
+        return Reader(self.model, names, TestTime(reading=self.settings.reading), self.base, self.tokens)
 
     def find(self, shots: Pictures) -> Found:
         """The keypoints on pictures, as `find` has it."""

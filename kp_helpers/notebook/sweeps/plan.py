@@ -5,12 +5,11 @@ import re
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import yaml
-from pydantic import BeforeValidator, Field
+from pydantic import Field, field_validator
 
-from kp_helpers.config import ConfigError, Index, Names, Profile, Settings, profile
+from kp_helpers.config import ConfigError, Levels, Names, Profile, Settings, profile
 from kp_helpers.metrics import SECTOR
 
 WORLDS = {
@@ -23,7 +22,6 @@ WORLDS = {
 FOLDER = "sweeps"
 """The folder of the results folder in which each sweep has its own."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-Seeds = Annotated[tuple[Index, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)]
 
 
 class Sweep(Settings):
@@ -35,9 +33,24 @@ class Sweep(Settings):
     data: str = Field("", description="a folder in 3DPW's layout; empty means the profile's figures world")
     base: str = Field("", description="file of the base embedding; empty means notebook 02's of the profile")
     joints: Names = Field(description="joints with a meaningful direction")
-    seeds: Seeds = Field((0,), description="of everything that is drawn")
+    seeds: Levels = Field((0,), description="of everything that is drawn")
     common: dict[str, dict] = Field({}, description="changes of the profile in all settings, by group")
     settings: dict[str, dict[str, dict]] = Field(description="name -> changes of the profile, by group")
+
+    @field_validator("joints", "seeds", "settings")
+    @classmethod
+    def _each_once(cls, values):
+        if not values or len(set(values)) < len(values):
+            raise ValueError("expected at least one, and each once")
+        return values
+
+    @field_validator("joints")
+    @classmethod
+    def _known(cls, joints: Names) -> Names:
+        for joint in joints:
+            if joint not in SECTOR:
+                raise ValueError(f"joint {joint!r} is unknown; the nearest is {_nearest(joint, SECTOR)!r}")
+        return joints
 
     @property
     def data_folder(self) -> str:
@@ -69,15 +82,10 @@ class Job:
         """Its result, relative to the results folder."""
         return Path(FOLDER, self.sweep, self.name)
 
-    @property
-    def keeps_views(self) -> bool:
-        """Whether what it sees can be kept for other jobs: in read-out mode, where views are seen again."""
-        return self.settings.appended.mode == "readout" and self.settings.appended.pool > 0
-
     def saved_settings(self) -> dict:
         """What its `config.json` holds as settings."""
-        own = {"sweep": self.sweep, "joint": self.joint, "setting": self.setting}
-        return {**self.settings.model_dump(mode="json"), **own}
+        place = {"sweep": self.sweep, "joint": self.joint, "setting": self.setting}
+        return {**self.settings.model_dump(mode="json"), **place}
 
 
 def read(path: str | Path) -> list[Job]:
@@ -89,60 +97,52 @@ def read(path: str | Path) -> list[Job]:
         raise ConfigError(f"{path}: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict) or not content:
         raise ConfigError(f"{path}: expected sweeps by name, found {content!r}")
-    return [job for name, own in content.items() for job in _jobs(path, name, own)]
+    jobs = []
+    for name, fields in content.items():
+        try:
+            jobs += _jobs(name, fields)
+        except ConfigError as error:
+            raise ConfigError(f"{path.name}, sweep {name!r}: {error}") from None
+    return jobs
 
 
-def chosen(jobs: Iterable[Job], names: Iterable[str] = ()) -> list[Job]:
-    """The jobs of some sweeps, of all where no name is given; a ConfigError names the nearest sweep."""
-    jobs, names = list(jobs), list(names)
-    for name in names:
-        _known(name, {job.sweep for job in jobs}, "sweep")
-    return [job for job in jobs if not names or job.sweep in names]
+def chosen(jobs: list[Job], sweep: str = "") -> list[Job]:
+    """The jobs of a sweep, of all where none is named; a ConfigError names the nearest sweep."""
+    sweeps = dict.fromkeys(job.sweep for job in jobs)
+    if sweep and sweep not in sweeps:
+        raise ConfigError(f"sweep {sweep!r} is unknown; the nearest is {_nearest(sweep, sweeps)!r}")
+    return [job for job in jobs if sweep in ("", job.sweep)]
 
 
-def find(jobs: Iterable[Job], sweep: str, joint: str, seed: int, setting: str = "") -> list[Job]:
-    """The jobs of a sweep with a joint and a seed, of one setting if one is named; at least one."""
-    found = [job for job in chosen(jobs, [sweep]) if (job.joint, job.seed) == (joint, seed)]
-    found = [job for job in found if setting in ("", job.setting)]
-    if not found:
-        raise ConfigError(f"sweep {sweep!r} has no job {joint}-{seed}-{setting}, expected one that it lists")
-    return found
+def find(jobs: list[Job], sweep: str, name: str) -> Job:
+    """The job of a sweep by its name."""
+    for job in chosen(jobs, sweep):
+        if job.name == name:
+            return job
+    raise ConfigError(f"sweep {sweep!r} has no job {name!r}, expected one that it lists")
 
 
-def _jobs(path: Path, name: str, content) -> list[Job]:
-    place = f"{path.name}, sweep {name!r}"
-    try:
-        _check_name(name)
-        if not isinstance(content, dict):
-            raise ConfigError(f"found {content!r}, expected its settings")
-        about = Sweep(**content)
-        for field in ("joints", "seeds", "settings"):
-            if not getattr(about, field):
-                raise ConfigError(f"{field} is empty, expected at least one")
-        for joint in about.joints:
-            _known(joint, SECTOR, "joint")
-        for field in ("joints", "seeds"):
-            values = getattr(about, field)
-            if len(set(values)) < len(values):
-                raise ConfigError(f"{field} is {list(values)}, expected each once")
-    except (ConfigError, TypeError) as error:
-        raise ConfigError(f"{place}: {error}") from None
+def _jobs(name: str, fields) -> list[Job]:
+    _check_name(name)
+    if not isinstance(fields, dict):
+        raise ConfigError(f"found {fields!r}, expected its settings")
+    about = Sweep(**fields)
     return [
-        Job(name, joint, seed, setting, about, _settings(place, about, setting, seed))
+        Job(name, joint, seed, setting, about, _settings(about, setting, seed))
         for joint in about.joints
         for seed in about.seeds
         for setting in about.settings
     ]
 
 
-def _settings(place: str, about: Sweep, setting: str, seed: int) -> Profile:
-    """The profile of one setting; its own changes go over the common ones."""
+def _settings(about: Sweep, setting: str, seed: int) -> Profile:
+    """The profile of one setting, whose changes go over the common ones."""
     try:
         _check_name(setting)
         common = _changed(profile(about.profile, seed=seed), about.common)
         return _changed(common, about.settings[setting])
     except ConfigError as error:
-        raise ConfigError(f"{place}, setting {setting!r}: {error}") from None
+        raise ConfigError(f"setting {setting!r}: {error}") from None
 
 
 def _changed(settings: Settings, changes: Mapping) -> Settings:
@@ -160,20 +160,18 @@ def _check_name(name) -> None:
         raise ConfigError(f"its name is {name!r}, expected letters, digits, '_' and '-'")
 
 
-def _known(name: str, names: Iterable[str], kind: str) -> None:
-    if name not in names:
-        nearest = difflib.get_close_matches(str(name), names, n=1, cutoff=0.0)[0]
-        raise ConfigError(f"{kind} {name!r} is unknown; the nearest is {nearest!r}")
+def _nearest(name: str, names: Iterable[str]) -> str:
+    return difflib.get_close_matches(str(name), names, n=1, cutoff=0.0)[0]
 
 
 class _OnceLoader(yaml.SafeLoader):
     """YAML without objects, in which a key that comes twice is an error and not the last one's."""
 
     def construct_mapping(self, node, deep=False):
-        seen: set[Hashable] = set()
-        for key, _ in node.value:
-            name = self.construct_object(key, deep=True)
-            if name in seen:
-                raise yaml.MarkedYAMLError(problem=f"key {name!r} comes twice", problem_mark=key.start_mark)
-            seen.add(name)
+        keys: set[Hashable] = set()
+        for place, _ in node.value:
+            key = self.construct_object(place, deep=True)
+            if key in keys:
+                raise yaml.MarkedYAMLError(problem=f"key {key!r} comes twice", problem_mark=place.start_mark)
+            keys.add(key)
         return super().construct_mapping(node, deep)

@@ -5,30 +5,21 @@ import json
 import pytest
 from helpers.results_folder import MACHINE, TARGET, hit, save, verdict
 
-from kp_helpers.results import ResultsError
-from kp_helpers.results.gathered import HOLDS, UNTESTABLE, read_runs, read_table
+from kp_helpers.metrics.paper import HOLDS, UNTESTABLE
+from kp_helpers.results.runs import read_runs, read_table
 
 
 def test_what_a_run_says_of_itself(tmp_path):
-    path = save(tmp_path, TARGET, "quick", metrics=[hit("x", 1.0)], machine=MACHINE, minutes=12.345)
-    (run,), damaged = read_runs(tmp_path)
+    facts = {"machine": {**MACHINE, "gpu": "Some GPU"}, "minutes": 12.345}
+    path = save(tmp_path, TARGET, "quick", metrics=[hit("x", 1.0)], **facts)
+    save(tmp_path, TARGET, "silent")
+    (run, other), damaged = read_runs(tmp_path)
     assert (damaged, run.place, run.folder) == ([], path, f"{TARGET}/quick")
-    assert (run.data, run.model, run.mode, run.size) == (
-        "figures",
-        "figures",
-        "readout",
-        "8 runs of 10 pictures",
-    )
-    assert (run.minutes, run.machine) == ("12.3", "2 x Some Processor")
-    assert (run.metrics[0]["interval_low"], run.metrics[0]["interval_high"]) == (10.0, 50.0)
-
-
-def test_an_older_run_does_not_say_how_long_and_where(tmp_path):
-    save(tmp_path, TARGET, "quick")
-    (run,), _ = read_runs(tmp_path)
-    assert (run.minutes, run.machine) == ("", "")
-    save(tmp_path, TARGET, "gpu", machine={**MACHINE, "gpu": "Some GPU"})
-    assert read_runs(tmp_path)[0][0].machine == "2 x Some Processor, Some GPU"
+    assert (run.data, run.model, run.mode) == ("figures", "figures", "readout")
+    assert (run.size, run.minutes) == ("8 runs of 10 pictures", "12.3")
+    assert run.machine == "2 x Some Processor, Some GPU"
+    assert run.metrics[0].interval == (10.0, 50.0)
+    assert (other.minutes, other.machine) == ("", "")
 
 
 @pytest.mark.parametrize(
@@ -52,18 +43,18 @@ def test_a_config_that_says_nothing_sensible_is_damage(change, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "found"),
+    ("old", "new", "sentence"),
     [
-        ("verdict,", "word,", "found no column 'verdict'"),
+        ("verdict,", "word,", "columns expected but not found: ['verdict']"),
         (HOLDS, "maybe", "row 1 of verdicts.csv says 'maybe'"),
-        ("80", "many", f"{TARGET}/bad/verdicts.csv, row 1: n is 'many', expected a number"),
+        ("80", "many", "could not convert string to float: 'many'"),
     ],
 )
-def test_a_table_of_verdicts_that_cannot_be_read_is_damage(old, new, found, tmp_path):
+def test_a_table_of_verdicts_that_cannot_be_read_is_damage(old, new, sentence, tmp_path):
     table = save(tmp_path, TARGET, "bad", verdicts=[verdict("a", HOLDS)]) / "verdicts.csv"
     table.write_text(table.read_text().replace(old, new))
     runs, damaged = read_runs(tmp_path)
-    assert not runs and found in damaged[0]
+    assert not runs and f"{TARGET}/bad: " in damaged[0] and sentence in damaged[0]
 
 
 def test_a_verdict_says_what_was_asked(tmp_path):
@@ -75,9 +66,7 @@ def test_a_verdict_says_what_was_asked(tmp_path):
 
 
 def test_cells_of_a_table(tmp_path):
-    (tmp_path / "a.csv").write_text("variant,low\nx,\ny,nan\nz,-1.5\n")
+    (tmp_path / "a.csv").write_text("variant,low\nx,\ny,nan\nNA,-1.5\n")
     rows = read_table(tmp_path / "a.csv", ("variant",), ("low",))
-    assert [row["low"] for row in rows] == [None, None, -1.5]
+    assert [row["low"] for row in rows] == [None, None, -1.5] and rows[2]["variant"] == "NA"
     assert read_table(tmp_path / "none.csv", (), ()) == []
-    with pytest.raises(ResultsError, match="a.csv, row 1: found no column 'high'"):
-        read_table(tmp_path / "a.csv", ("variant",), ("high",))
