@@ -96,9 +96,8 @@ def test_files_of_earlier_settings_are_read_where_they_mean_the_same(gone, more,
     }
     file = embeddings.save(tmp_path / "old.safetensors", tensors, about)
     if sentence is None:
-        assert predict.opened(tiny_sd, file).settings.reading == READING.replace(
-            layers=tuple(about["layers"])
-        )
+        expected = READING.replace(layers=tuple(about["layers"]))
+        assert predict.opened(tiny_sd, file).settings.reading == expected
         return
     with pytest.raises(embeddings.EmbeddingError, match=f"old.safetensors: {sentence}"):
         predict.opened(tiny_sd, file)

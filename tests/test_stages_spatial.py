@@ -55,5 +55,5 @@ def test_a_spatial_map_is_the_mean_logits_softmax_over_pixels(tiny_sd, images, b
         if loss is not None:
             assert loss == pytest.approx(-(target / target.sum() * expected.log()).sum().item(), rel=1e-4)
         else:
-            read = reading.joint_map(tiny_sd, found, asked, READING)
+            read = reading.joint_map(tiny_sd, found, asked, 16)
             assert torch.allclose(read.flatten(), expected, atol=1e-6)
