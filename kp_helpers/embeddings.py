@@ -46,8 +46,8 @@ class Appended:
     base: (N, D), frozen. tokens: (M, D), learned, or (M, L D) with a part for each of L read-out layers; of
     the read-out "linear" the weights and bias (1, C + 1) of `attention.linear_map`.
     readout: as `AppendedStage.readout`; best: the token of "best", else None. mode: "coupled" or "readout",
-    whether `tokens` condition the U-Net too. rivals: as tokens, learned for the other side's joint, in the
-    context whenever `tokens` are. midline: whether the joint is its own mirror image, as the head is.
+    whether `tokens` condition the U-Net too. rivals: of the read-out "linear" the weights of the fit of the
+    mirrored pictures, in which the joint looks like the other side's.
     """
 
     base: torch.Tensor
@@ -56,23 +56,18 @@ class Appended:
     best: int | None = None
     mode: str = "coupled"
     rivals: torch.Tensor | None = None
-    midline: bool = False
 
     def __post_init__(self):
         if self.mode not in MODES:
             raise ValueError(f"mode is {self.mode!r}, expected one of {', '.join(MODES)}")
-        if self.rivals is not None and self.readout == "best":
-            raise ValueError("readout is 'best' and there are rivals, expected 'sum' or 'mean' beside them")
-
-    @property
-    def learned(self) -> torch.Tensor:
-        """The tokens and, behind them, the rivals where there are any: M or 2 M tokens."""
-        return self.tokens if self.rivals is None else append(self.tokens, self.rivals)
+        if (self.rivals is None) == (self.readout == "linear"):
+            found = "no rivals" if self.rivals is None else "rivals"
+            raise ValueError(f"readout is {self.readout!r} with {found}, expected rivals for 'linear' alone")
 
     @property
     def context(self) -> torch.Tensor:
-        """[e_base ; e_app ; e_rivals], N + M or N + 2 M tokens, all as wide as the learned ones."""
-        return append(widened(self.base, self.tokens.shape[1]), self.learned)
+        """[e_base ; e_app], N + M tokens, all as wide as the appended ones."""
+        return append(widened(self.base, self.tokens.shape[1]), self.tokens)
 
     @property
     def conditioning(self) -> torch.Tensor:
@@ -83,12 +78,10 @@ class Appended:
     def mirrored(self) -> "Appended":
         """What finds the joint in the mirrored picture, where it looks like the other side's.
 
-        Raises ValueError if nothing was learned for the other side.
+        Raises ValueError for tokens, which know nothing of the other side's joint.
         """
-        if self.midline:
-            return self
         if self.rivals is None:
-            raise ValueError("mirror is True, expected False for a joint with neither rivals nor a midline")
+            raise ValueError("mirror is True, expected False: tokens do not know the other side's joint")
         return replace(self, tokens=self.rivals, rivals=self.tokens)
 
     def tensors(self) -> dict[str, torch.Tensor]:

@@ -65,34 +65,16 @@ def coordinate_loss(found: torch.Tensor, desired: torch.Tensor) -> torch.Tensor:
     return (found - desired).square().sum(dim=-1).mean()
 
 
-def soft_argmax_loss(map: torch.Tensor, point: torch.Tensor, sigma: float) -> torch.Tensor:
-    """mean_n |p_n - q_n|^2 / sigma^2, p_n the map's soft-argmax at `TEMPERATURE` and q_n the label.
-
-    map: (..., H, W) in [0,1]; point: (..., 2) as (x, y) in [0,1]; sigma: a fraction of the image. Returns a
-    scalar.
-    """
-    return coordinate_loss(soft_argmax(map, TEMPERATURE), point) / sigma**2
-
-
 def oks_loss(map: torch.Tensor, point: torch.Tensor, sigma: float) -> torch.Tensor:
     """mean_n (1 - exp(-|p_n - q_n|^2 / (2 sigma^2))), one less the similarity that COCO scores keypoints by.
 
-    Arguments as for `soft_argmax_loss`. Far from the label it is 1 and nearly without a gradient.
+    p_n is the map's soft-argmax at `TEMPERATURE`, q_n the label. map: (..., H, W) in [0,1]; point: (..., 2)
+    as (x, y) in [0,1]; sigma: a fraction of the image. Returns a scalar. Far from the label it is 1 and
+    nearly without a gradient.
     """
     found = soft_argmax(map, TEMPERATURE)
     _check_same("oks_loss", "point", point, found)
     return (1 - torch.exp(-(found - point).square().sum(dim=-1) / (2 * sigma**2))).mean()
-
-
-def other_side_loss(map: torch.Tensor, target: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    """sum_px w M / sum_px w with w = O (1 - T): the mean of the map where the other side's joint is.
-
-    The kit's own. map: (H, W); target T and other O: (H, W) in [0,1], the target maps of the joint and of the
-    other side's. Where both are in one place, the target has its way. Returns a scalar.
-    """
-    _check_same("other_side_loss", "other", other, map)
-    weight = other * (1 - target)
-    return (weight * map).sum() / weight.sum()
 
 
 def similarity_loss(found: torch.Tensor, desired: torch.Tensor) -> torch.Tensor:

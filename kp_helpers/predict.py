@@ -10,7 +10,7 @@ import torch
 from tqdm.auto import tqdm
 
 from kp_helpers import diffusion as diffusion_module
-from kp_helpers import embeddings, evaluate, metrics
+from kp_helpers import embeddings, evaluate
 from kp_helpers.config import Protocol, Reading, TestTime
 from kp_helpers.data import ImageFolder, KeypointSample, write_coco, write_table
 from kp_helpers.data.sample import Point
@@ -39,17 +39,14 @@ def predict(
     samples: Sequence[KeypointSample],
     views: int,
     protocol: Protocol,
-    mirror: bool = False,
-    draws: int = 1,
 ) -> list[dict[str, Point]]:
     """Of each sample its keypoints, name -> (x, y) in pixels of the frame.
 
     embedding: a file of notebook 03, with the one joint that its tokens were appended for, or of notebook 02,
     with `keypoint_0` and so on. The noise level, layers and map size are those it was learned with. views: 1
     reads the plain picture, more average that many random views of it. protocol: its framing is used.
-    mirror, draws: as in `TestTime`; a ValueError where nothing was learned for the other side.
     """
-    reader = opened(diffusion, embedding, views=views, mirror=mirror, draws=draws)
+    reader = opened(diffusion, embedding, views=views)
     found = []
     for sample in tqdm(samples, desc="pictures", unit="picture"):
         framed = evaluate.framed([sample], diffusion.image_size, protocol)
@@ -79,19 +76,19 @@ class Reader:
         return read_maps(self.diffusion, self.learned, images, self.settings, self.tokens)[0]
 
 
-def opened(diffusion: Diffusion, path: Path, **looks) -> Reader:
-    """The keypoints of a saved embedding. looks: settings of `TestTime`."""
+def opened(diffusion: Diffusion, path: Path, views: int = 1) -> Reader:
+    """The keypoints of a saved embedding. views: as for `predict`."""
     width, fingerprint = diffusion.context_width, diffusion.fingerprint
     tensors, about = embeddings.load(path, fingerprint=fingerprint, width=width)
     learned = about["settings"]
-    told = {"timestep": about["timestep"], "layers": about["layers"], "finest_layers": 0}
-    reading = Reading(**{**learned["reading"], **told})
-    settings = TestTime(**looks, reading=reading)
-    if learned.get("readout") == "linear":  # a fit always knows the mirrored picture, too
-        settings = settings.replace(mirror=True)
+    _check_readable(path, tensors, learned)
+    read = {name: value for name, value in learned["reading"].items() if name in Reading.model_fields}
+    reading = Reading(**{**read, "timestep": about["timestep"], "layers": about["layers"]})
+    fit = learned.get("readout") == "linear"
+    settings = TestTime(views=views, mirror=fit, reading=reading)  # a fit knows the mirrored picture, too
     if "appended" in tensors:
         how = {"readout": learned["readout"], "mode": learned["mode"], "best": about.get("best")}
-        how |= {"rivals": tensors.get("rivals"), "midline": metrics.mirrored(about["joint"]) is None}
+        how["rivals"] = tensors["rivals"] if fit else None
         appended = Appended(tensors["base"], tensors["appended"], **how)
         return Reader(diffusion, [about["joint"]], settings, appended)
     if "selected_tokens" not in tensors:
@@ -103,6 +100,21 @@ def opened(diffusion: Diffusion, path: Path, **looks) -> Reader:
     return Reader(diffusion, names, settings, base, tokens)
 
 
+def _check_readable(path: Path, tensors: dict, learned: dict) -> None:
+    """An EmbeddingError for a file of an earlier version whose maps would not be those that were learned.
+
+    Its rivals were tokens and took part in a softmax over tokens; that over pixels never had a use for them.
+    """
+    readout, temperature = learned.get("readout"), learned["reading"].get("temperature", 1)
+    found = ""
+    if temperature != 1:
+        found = f"learned at temperature {temperature:g}, expected 1"
+    elif "rivals" in tensors and readout not in ("linear", "spatial"):
+        found = f"holds rivals of tokens with readout {readout!r}, expected them for 'linear' alone"
+    if found:
+        raise embeddings.EmbeddingError(f"{path}: {found}; learn the keypoint again")
+
+
 def _run(options) -> None:
     if options.out.suffix not in WRITERS:
         raise ValueError(f"{options.out}: ends in {options.out.suffix!r}, expected .csv or .json (COCO)")
@@ -111,8 +123,7 @@ def _run(options) -> None:
     samples = ImageFolder(options.images, options.labels, skip_damaged=options.skip_damaged)
     diffusion = diffusion_module.load(options.model, options.device)
     protocol = Protocol(framing=options.framing, jitter=0.0)
-    how = (options.views, protocol, options.mirror, options.draws)
-    points = predict(diffusion, options.embedding, samples, *how)
+    points = predict(diffusion, options.embedding, samples, options.views, protocol)
     WRITERS[options.out.suffix](options.out, samples, points, options.images)
     left_out = ", ".join(f"{count} {reason}" for reason, count in samples.left_out.items() if count)
     print(f"{options.out}: {len(samples)} pictures" + (f"; left out: {left_out}" if left_out else ""))
@@ -126,8 +137,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", default="figures", help="folder or hub id it was learned on (figures)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or mps (cpu)")
     parser.add_argument("--views", type=int, default=1, help="random views to average, 1: the picture (1)")
-    parser.add_argument("--draws", type=int, default=1, help="noise draws of a view to average (1)")
-    parser.add_argument("--mirror", action="store_true", help="average with the mirrored picture's maps")
     parser.add_argument("--framing", choices=FRAMINGS, default="letterbox", help="what is seen (letterbox)")
     parser.add_argument("--labels", type=Path, help="COCO .json or .csv with the people's boxes, for person")
     parser.add_argument(

@@ -1,9 +1,6 @@
-"""From images to keypoints with a frozen context: which tokens to use, their maps at test time, their
-points.
-"""
+"""From images to keypoints with a frozen context: which tokens, their maps at test time, their points."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -15,8 +12,8 @@ from kp_helpers.embeddings import Appended
 
 IDENTITY = torch.tensor([[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])
 SELECTION_IMAGES = 100
-MapsOf = Callable[[torch.Tensor, Reading, bool], torch.Tensor]
-"""(noised latents (B, C, h, w), how they are read, whether they show mirror images) -> maps (B, T, S, S)."""
+MapsOf = Callable[[torch.Tensor, bool], torch.Tensor]
+"""(noised latents (B, C, h, w), whether they show mirror images) -> maps (B, T, S, S)."""
 OTHER_SIDE = 0.25
 """Share of the map of `rivals` that is taken from a linear map: what looks like the other side's joint counts
 less. On validation pictures of the figures world (twelve joints, five labels) a quarter took predictions on
@@ -33,7 +30,7 @@ def timestep_of(diffusion: Diffusion, reading: Reading) -> int:
 
 def layers_of(diffusion: Diffusion, reading: Reading) -> tuple[str, ...]:
     """Names of the layers that are read."""
-    return reading.layers or attention.readout_layers(diffusion.unet, reading.finest_layers)
+    return reading.layers or attention.readout_layers(diffusion.unet)
 
 
 def maps(
@@ -101,20 +98,19 @@ def read_maps(
     images: (B, 3, H, W) in [0,1]. One view reads the plain image, several are averaged (StableKeypoints).
     """
     if settings.mirror:
-        raise ValueError("mirror is True, expected False: these tokens have none for the other side")
-    return over_views(
-        diffusion,
-        images,
-        settings,
-        lambda latents, reading, _: maps(diffusion, latents, context, reading, tokens),
-    )
+        raise ValueError("mirror is True, expected False: tokens do not know the other side's joint")
+
+    def maps_of(latents: torch.Tensor, _: bool) -> torch.Tensor:
+        return maps(diffusion, latents, context, settings.reading, tokens)
+
+    return over_views(diffusion, images, settings, maps_of)
 
 
 def read_appended(
     diffusion: Diffusion, appended: Appended, images: torch.Tensor, settings: TestTime
 ) -> torch.Tensor:
     """Test-time maps of a joint, (B, S, S) with S = settings.read_size; images (B, 3, H, W) in [0,1]."""
-    return over_views(diffusion, images, settings, _joint_maps(diffusion, [appended]))[:, 0]
+    return over_views(diffusion, images, settings, _joint_maps(diffusion, [appended], settings.reading))[:, 0]
 
 
 def read_points(
@@ -122,10 +118,9 @@ def read_points(
 ) -> torch.Tensor:
     """The keypoints of several embeddings that share the U-Net's passes, (B, E, 2) as (x, y) in [0,1].
 
-    All of them must condition the U-Net alike, as those of one base do in read-out mode. images: (B, 3, H, W)
-    in [0,1].
+    All must condition the U-Net alike, as those of one base do in read-out mode. images: (B, 3, H, W).
     """
-    return points_over_views(diffusion, images, settings, _joint_maps(diffusion, several))
+    return points_over_views(diffusion, images, settings, _joint_maps(diffusion, several, settings.reading))
 
 
 def appended_views(
@@ -134,18 +129,16 @@ def appended_views(
     """What `read_appended` averages: of each image the joint's maps in its views (V, 1, S, S), each as its
     view shows it, and the views (V, 2, 3).
     """
-    return _views(diffusion, images, settings, _joint_maps(diffusion, [appended]))
+    return _views(diffusion, images, settings, _joint_maps(diffusion, [appended], settings.reading))
 
 
-def _joint_maps(diffusion: Diffusion, several: Sequence[Appended]) -> MapsOf:
+def _joint_maps(diffusion: Diffusion, several: Sequence[Appended], reading: Reading) -> MapsOf:
     """The joint's map of each embedding, (B, E, S, S)."""
     conditioning = several[0].conditioning
     if not all(torch.equal(one.conditioning, conditioning) for one in several[1:]):
-        raise ValueError(
-            "these embeddings condition the U-Net differently, expected one base in read-out mode"
-        )
+        raise ValueError("embeddings condition the U-Net differently, expected one base in read-out mode")
 
-    def joint_maps(latents: torch.Tensor, reading: Reading, mirrored: bool) -> torch.Tensor:
+    def joint_maps(latents: torch.Tensor, mirrored: bool) -> torch.Tensor:
         asked = queries(diffusion, latents, conditioning, reading)
         sides = [one.mirrored if mirrored else one for one in several]
         return torch.stack([joint_map(diffusion, one, asked, reading.map_size) for one in sides], dim=1)
@@ -156,11 +149,8 @@ def _joint_maps(diffusion: Diffusion, several: Sequence[Appended]) -> MapsOf:
 def queries(
     diffusion: Diffusion, latents: torch.Tensor, context: torch.Tensor, reading: Reading
 ) -> list[attention.Query]:
-    """`attention.queries` as the settings say, of noised latents (B, C, h, w) under a context (N, D).
-
-    They are divided by the temperature, and so are all logits that they make.
-    """
-    found = attention.queries(
+    """`attention.queries` as the settings say, of noised latents (B, C, h, w) under a context (N, D)."""
+    return attention.queries(
         diffusion.unet,
         latents,
         timestep_of(diffusion, reading),
@@ -168,31 +158,26 @@ def queries(
         layers=layers_of(diffusion, reading),
         precision=reading.precision,
     )
-    if reading.temperature == 1:  # nothing to copy
-        return found
-    return [replace(query, values=query.values / reading.temperature) for query in found]
 
 
 def joint_map(
     diffusion: Diffusion, appended: Appended, asked: list[attention.Query], size: int | tuple[int, int]
 ) -> torch.Tensor:
     """The joint's map (B, h, w) from queries under `appended.conditioning`; size: of a side, or (h, w)."""
+    unet, first = diffusion.unet, len(appended.base)
     if appended.readout == "linear":
-        own, other = attention.linear_map(asked, appended.learned, size).unbind(dim=1)
+        weights = torch.cat([appended.tokens, appended.rivals])
+        own, other = attention.linear_map(asked, weights, size).unbind(dim=1)
         return (own - OTHER_SIDE * other).clamp_min(0)
     if appended.readout == "spatial":
-        return attention.spatial_maps(diffusion.unet, asked, appended.tokens, size=size)[:, 0]
-    first = len(appended.base)
-    last = first + len(appended.tokens)
-    tokens = [first + appended.best] if appended.readout == "best" else slice(first, last)
-    found = attention.maps_from_queries(diffusion.unet, asked, appended.context, size=size, tokens=tokens)
+        return attention.spatial_maps(unet, asked, appended.tokens, size=size)[:, 0]
+    tokens = [first + appended.best] if appended.readout == "best" else slice(first, None)
+    found = attention.maps_from_queries(unet, asked, appended.context, size=size, tokens=tokens)
     return combine(found, appended.readout, 0)  # of "best" the one token that was asked for
 
 
 def read_keypoints(maps: torch.Tensor, settings: TestTime) -> torch.Tensor:
-    """Points (..., 2) of test-time maps (..., S, S): the maximum, or the average round it, (x, y) in
-    [0,1].
-    """
+    """Points (..., 2) in [0,1] of test-time maps (..., S, S): the maximum, or the average round it."""
     if settings.window > 0:
         return keypoints.windowed_average(maps, settings.window)
     return keypoints.argmax_keypoints(maps)
@@ -203,7 +188,7 @@ def over_views(
 ) -> torch.Tensor:
     """`maps_of` for every view of every image, averaged over views, (B, T, S, S) with S = read_size.
 
-    A view's maps are the mean over its looks (`_looked`).
+    With settings.mirror a view's maps are the mean of its own and of its mirror image's, mirrored back.
     """
     return torch.stack(list(_averaged(diffusion, images, settings, maps_of)))
 
@@ -231,12 +216,16 @@ def _views(
     """Of each image in turn the maps of every view, (V, T, S, S), and the views."""
     every = [(image, view) for image in range(len(images)) for view in range(settings.views)]
     thetas = torch.cat([view_of_test(settings, *one) for one in every])
-    at_once = _at_once(images)
+    at_once = max(1, PIXELS_AT_ONCE // images[0, 0].numel())
     coarse = []
     for first in range(0, len(every), at_once):
         part = slice(first, first + at_once)
         shown = geometry.warp(images[[image for image, _ in every[part]]], thetas[part])
-        coarse.append(_looked(diffusion, shown, every[part], settings, maps_of))
+        maps = maps_of(noised_views(diffusion, shown, every[part], settings), False)
+        if settings.mirror:
+            mirrored = maps_of(noised_views(diffusion, shown.flip(-1), every[part], settings), True)
+            maps = (maps + mirrored.flip(-1)) / 2
+        coarse.append(maps)
     size = (settings.read_size, settings.read_size)
     for own, theta in zip(torch.cat(coarse).split(settings.views), thetas.split(settings.views), strict=True):
         yield F.interpolate(own, size=size, mode="bilinear", align_corners=False), theta
@@ -252,61 +241,8 @@ def view_of_test(settings: TestTime, image: int, view: int) -> torch.Tensor:
 def noised_views(
     diffusion: Diffusion, shown: torch.Tensor, which: Sequence[tuple[int, int]], settings: TestTime
 ) -> torch.Tensor:
-    """Noised latents of some views at once; `which` (image, view) each of them is says what its noise is."""
-    return _noised(diffusion, diffusion.encode_image(shown), which, settings.seed, settings.reading)
-
-
-def _at_once(images: torch.Tensor) -> int:
-    """How many of such images (B, 3, H, W) pass the model as one batch."""
-    return max(1, PIXELS_AT_ONCE // images[0, 0].numel())
-
-
-def _looked(
-    diffusion: Diffusion,
-    shown: torch.Tensor,
-    which: Sequence[tuple[int, int]],
-    settings: TestTime,
-    maps_of: MapsOf,
-) -> torch.Tensor:
-    """The mean of the maps of some views over their looks, (B, T, S, S).
-
-    A look is a noise draw at a noise level of the view or, with settings.mirror, of its mirror image, whose
-    maps are mirrored back. shown: the views, (B, 3, H, W); which: (image, view) that each of them is.
-    """
-    found = list(_levels(diffusion, shown, which, settings, maps_of, mirrored=False))
-    if settings.mirror:
-        mirrored = _levels(diffusion, shown.flip(-1), which, settings, maps_of, mirrored=True)
-        found += [maps.flip(-1) for maps in mirrored]
-    return torch.stack(found).mean(dim=0)
-
-
-def _levels(
-    diffusion: Diffusion,
-    shown: torch.Tensor,
-    which: Sequence[tuple[int, int]],
-    settings: TestTime,
-    maps_of: MapsOf,
-    mirrored: bool,
-) -> Iterator[torch.Tensor]:
-    """The maps of some views at each noise level, (B, T, S, S), the mean over their noise draws."""
-    drawn = [(*one, *((draw,) if draw else ())) for one in which for draw in range(settings.draws)]
-    latents = diffusion.encode_image(shown).repeat_interleave(settings.draws, dim=0)
-    parts = [slice(first, first + _at_once(shown)) for first in range(0, len(drawn), _at_once(shown))]
-    for timestep in settings.timesteps or (settings.reading.timestep,):
-        reading, maps = settings.reading.replace(timestep=timestep), []
-        for part in parts:
-            noised_part = _noised(diffusion, latents[part], drawn[part], settings.seed, reading)
-            maps.append(maps_of(noised_part, reading, mirrored))
-        yield torch.cat(maps).unflatten(0, (-1, settings.draws)).mean(dim=1)
-
-
-def _noised(
-    diffusion: Diffusion, latents: torch.Tensor, which: Sequence[tuple[int, ...]], seed: int, reading: Reading
-) -> torch.Tensor:
-    """Latents (B, C, h, w) with the noise of the (image, view) that each is, or from draw 1 (image, view,
-    draw).
-    """
-    keys = [(view, image, *draw) for image, view, *draw in which]
-    generators = [randomness.generator(seed, "test noise", *own) for own in keys]
-    noise = [torch.randn(latents[:1].shape, generator=own) for own in generators]
-    return diffusion.add_noise(latents, timestep_of(diffusion, reading), noise=torch.cat(noise))
+    """Noised latents (B, C, h, w) of some views; `which` (image, view) each of them is decides its noise."""
+    latents = diffusion.encode_image(shown)
+    generators = [randomness.generator(settings.seed, "test noise", view, image) for image, view in which]
+    noise = torch.cat([torch.randn(latents[:1].shape, generator=own) for own in generators])
+    return diffusion.add_noise(latents, timestep_of(diffusion, settings.reading), noise=noise)

@@ -70,29 +70,8 @@ def test_profiles_come_back_from_json(name):
     assert Profile(**json.loads(profile.model_dump_json())) == profile
 
 
-def test_layers_and_noise_levels_may_come_as_a_list():
+def test_layers_may_come_as_a_list():
     assert Reading(layers=["a", "b"]).layers == ("a", "b")
-    assert TestTime(timesteps=[20, 60]).timesteps == (20, 60)
-    with pytest.raises(ConfigError, match=r"TestTime.timesteps is \(\): .*at least 1"):
-        TestTime(timesteps=[])
-
-
-def test_a_view_is_looked_at_once_unless_told_otherwise():
-    assert TestTime().looks_once
-    changes = ({"draws": 2}, {"timesteps": (20,)}, {"mirror": True})
-    assert not any(TestTime(**one).looks_once for one in changes)
-
-
-@pytest.mark.parametrize(
-    "values, sentence",
-    [
-        ({"mirror": "rivals", "readout": "best"}, "mirror is 'rivals' and readout 'best', expected another"),
-        ({"restarts": 2, "init": "base"}, "restarts is 2 and init 'base', expected another init or 1"),
-    ],
-)
-def test_what_does_not_go_together_is_named(values, sentence):
-    with pytest.raises(ConfigError, match=sentence):
-        AppendedStage(**values)
 
 
 def test_the_papers_preset_changes_nothing_and_the_best_what_it_names():
@@ -105,8 +84,6 @@ def test_the_papers_preset_changes_nothing_and_the_best_what_it_names():
         (best.test.reading, paper.test.reading),
     ):
         assert read == of_paper and read.map_size == 64
-    off = AppendedStage()
-    assert (off.mirror, off.restarts, off.other_side_weight, off.init) == ("none", 1, 0, "random")
     with pytest.raises(ConfigError, match="preset is 'bset', expected one of paper, best"):
         config.profile("quick", preset="bset")
 

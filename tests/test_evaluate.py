@@ -1,7 +1,5 @@
 """The protocol: who is drawn, where predictions end up, and how they are scored and tabulated."""
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +9,7 @@ from kp_helpers import config, evaluate
 from kp_helpers.data import DataError, KeypointSample
 from kp_helpers.embeddings import METADATA, EmbeddingError, save
 from kp_helpers.evaluate import Found
-from kp_helpers.geometry import Square, frame_square
+from kp_helpers.geometry import frame_square
 from kp_helpers.results import Metric, Prediction
 
 SETTINGS = config.profile("smoke")
@@ -53,19 +51,6 @@ def test_points_return_to_the_frame(sets):
     assert framed.images.shape == (3, 3, 32, 32)
     back = framed.in_frames(framed.points("head"))
     assert np.allclose(back, [sample.joints["head"] for sample in framed.samples], atol=1e-4)
-
-
-def test_the_other_sides_joint_is_known_where_it_is_seen():
-    samples = [made_up(), made_up(1, right_foot=(np.nan, np.nan)), made_up(2, right_foot=(900.0, 200.0))]
-    squares = tuple(Square(60.0, 100.0, 200.0, 200.0) for _ in samples)
-    shown = evaluate.Framed(tuple(samples), squares, torch.zeros(3, 3, 8, 8))
-    others = shown.others("left_foot")
-    assert others[0].tolist() == [0.5, 0.5] and others[1:].isnan().all()
-    hidden = replace(samples[0], visible={"left_foot": True, "right_foot": False})
-    assert replace(shown, samples=(hidden, *samples[1:])).others("left_foot").isnan().all()
-    head = replace(samples[0], joints={"head": (80.0, 120.0)})
-    alone = evaluate.Framed((head,), squares[:1], torch.zeros(1, 3, 8, 8))
-    assert torch.equal(alone.others("head"), alone.points("head"))
 
 
 def test_the_persons_square_is_shifted_by_seed_and_name(sets):

@@ -114,8 +114,8 @@ def test_a_shared_pass_reads_what_each_method_reads_alone(shown, base, tiny_sd, 
         assert torch.allclose(found[name].float(), reading.read_keypoints(maps, own.test), atol=1e-4), name
     known = controls.from_labels(tiny_sd, base, train, "head", own.test)
 
-    def like(latents: torch.Tensor, how, _: bool) -> torch.Tensor:
-        asked = reading.queries(tiny_sd, latents, base, how)
+    def like(latents: torch.Tensor, _: bool) -> torch.Tensor:
+        asked = reading.queries(tiny_sd, latents, base, own.test.reading)
         return controls.similarity(asked, known.feature, 64)[:, None]
 
     tokens, free = (
@@ -128,15 +128,19 @@ def test_a_shared_pass_reads_what_each_method_reads_alone(shown, base, tiny_sd, 
 
 
 def test_controls_without_another_side_read_no_mirror_image(shown, base, tiny_sd):
+    """A fit beside its controls; its own maps are of both pictures, and random tokens stand for its start."""
     (train, held_out), own = shown, settings("readout", mirror=True)
-    appended = reading.Appended(base, base[:2] + 1, mode="readout", rivals=base[2:4] - 1)
+    own = own.replace(appended=own.appended.replace(readout="linear"))
+    appended = evaluate.learn(tiny_sd, base, train, "head", own.appended, 0)
     found = evaluate.compare(tiny_sd, appended, train, held_out, "head", own)
-    plain = evaluate.compare(tiny_sd, appended, train, held_out, "head", settings("readout"))
+    alone = own.replace(test=own.test.replace(mirror=False))
+    plain = evaluate.compare(tiny_sd, appended, train, held_out, "head", alone)
     pairs = list(zip(found, plain, strict=True))
-    assert all(one == other for one, other in pairs if one.method in (evaluate.BASE, evaluate.NEAREST))
+    mine = evaluate.appended_name(own.appended)
+    assert all(one == other for one, other in pairs if one.method != mine)
     maps = reading.read_appended(tiny_sd, appended, held_out.images, own.test)
     expected = held_out.in_frames(reading.read_keypoints(maps, own.test))
-    points = [one.point for one in found if one.method == evaluate.appended_name(own.appended)]
+    points = [one.point for one in found if one.method == mine]
     assert torch.allclose(torch.tensor(points), torch.tensor(expected), atol=0.5)
 
 

@@ -29,10 +29,10 @@ def test_a_variant_changes_what_it_names():
     changed = Variant("v", {"sigma": 0.1}, {"views": 2}, {"framing": "squash"}).settings(SETTINGS)
     assert (changed.appended.sigma, changed.test.views, changed.protocol.framing) == (0.1, 2, "squash")
     assert changed.appended.steps == SETTINGS.appended.steps and changed.base == SETTINGS.base
-    colder = Variant("v", {"sigma": 0.1}, reading={"temperature": 0.5}).settings(SETTINGS)
-    assert colder.appended.reading == SETTINGS.appended.reading.replace(temperature=0.5)
-    assert colder.test.reading == SETTINGS.test.reading.replace(temperature=0.5)
-    assert colder.appended.sigma == 0.1 and colder.base == SETTINGS.base
+    noisier = Variant("v", {"sigma": 0.1}, reading={"timestep": 60}).settings(SETTINGS)
+    assert noisier.appended.reading == SETTINGS.appended.reading.replace(timestep=60)
+    assert noisier.test.reading == SETTINGS.test.reading.replace(timestep=60)
+    assert noisier.appended.sigma == 0.1 and noisier.base == SETTINGS.base
     assert Variant("same").settings(SETTINGS) == SETTINGS
     with pytest.raises(config.ConfigError, match="no setting 'sigmo'; the nearest is 'sigma'"):
         Variant("v", {"sigmo": 1.0}).settings(SETTINGS)

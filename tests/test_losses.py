@@ -66,10 +66,7 @@ def test_cross_entropy_of_an_empty_map_is_finite():
 
 @pytest.mark.parametrize(
     "name",
-    [
-        *("localization", "target", "cross_entropy", "equivariance", "similarity"),
-        *("soft_argmax", "oks", "other_side"),
-    ],
+    ["localization", "target", "cross_entropy", "equivariance", "similarity", "oks"],
 )
 def test_gradients_against_differences(name):
     maps = _maps(2, 6, 6, seed=5).double().requires_grad_(True)
@@ -81,9 +78,7 @@ def test_gradients_against_differences(name):
         "cross_entropy": lambda m: losses.cross_entropy_loss(m, other),
         "equivariance": lambda m: losses.equivariance_loss(other, m, theta),
         "similarity": lambda m: losses.similarity_loss(m, other),
-        "soft_argmax": lambda m: losses.soft_argmax_loss(m / 10, other[:, 0, :2], 0.5),
         "oks": lambda m: losses.oks_loss(m / 10, other[:, 0, :2], 0.5),
-        "other_side": lambda m: losses.other_side_loss(m, other, other.flip(-1)),
     }[name]
     assert torch.autograd.gradcheck(loss, maps)
 
@@ -94,20 +89,12 @@ def test_coordinate_by_hand():
     assert losses.coordinate_loss(found[0], desired[0]).item() == pytest.approx(0.25)
 
 
-def test_objectives_of_points_by_hand():
+def test_oks_by_hand():
     """A map with one high pixel has its soft-argmax there: (3.5, 1.5) / 10."""
     map, point = torch.zeros(10, 10), torch.tensor([0.05, 0.15])
     map[1, 3] = 1.0
-    assert losses.soft_argmax_loss(map, point, 0.2).item() == pytest.approx(0.09 / 0.04, rel=1e-4)
     assert losses.oks_loss(map, point, 0.2).item() == pytest.approx(1 - np.exp(-0.09 / 0.08), rel=1e-4)
     assert losses.oks_loss(map, torch.tensor([0.35, 0.15]), 0.2).item() == pytest.approx(0, abs=1e-6)
-
-
-def test_other_side_is_the_weighted_mean_by_hand():
-    map = torch.tensor([[0.2, 0.6]])
-    target, other = torch.tensor([[0.5, 0.0]]), torch.tensor([[1.0, 0.25]])
-    expected = (0.5 * 0.2 + 0.25 * 0.6) / 0.75
-    assert losses.other_side_loss(map, target, other).item() == pytest.approx(expected)
 
 
 def test_similarity_is_scipys_cosine_distance():
@@ -130,8 +117,6 @@ def test_shapes_that_differ_are_named():
         losses.similarity_loss(torch.zeros(2, 5), torch.zeros(2, 4))
     with pytest.raises(ValueError, match=r"oks_loss: point has shape \(3,\), expected \(2,\)"):
         losses.oks_loss(torch.zeros(4, 4), torch.zeros(3), 0.1)
-    with pytest.raises(ValueError, match=r"other_side_loss: other has shape \(4, 5\), expected \(4, 4\)"):
-        losses.other_side_loss(torch.zeros(4, 4), torch.zeros(4, 4), torch.zeros(4, 5))
     with pytest.raises(ValueError, match=r"target_loss: target has shape \(4, 5\), expected \(4, 4\)"):
         losses.target_loss(torch.zeros(4, 4), torch.zeros(4, 5))
     with pytest.raises(ValueError, match=r"localization_loss: maps have shape \(2, 4, 5\)"):

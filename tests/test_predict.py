@@ -64,25 +64,43 @@ def test_a_joint_is_found_where_its_own_map_has_its_maximum(
         assert [float(row["x"]), float(row["y"])] == pytest.approx(pixels, abs=1e-6)
 
 
-def test_rivals_are_saved_and_compete_and_read_the_mirror_image(
-    saved, pictures, tmp_path, tiny_sd, tiny_sd_folder
-):
-    base, tokens, path, _ = saved
-    own = AppendedStage(mode="readout", mirror="rivals", reading=READING)
-    joint = reading.Appended(base, tokens[:1], mode="readout", rivals=tokens[1:])
-    about = {**stages.metadata(tiny_sd, own), "joint": "left_foot"}
-    file = embeddings.save(tmp_path / "rivals.safetensors", joint.tensors(), about)
-    for mirror, draws in ((False, 1), (True, 1), (False, 3)):
-        out = tmp_path / f"{mirror}-{draws}.csv"
-        more = ["--mirror"] if mirror else ["--draws", str(draws)]
-        assert _run(file, pictures, out, tiny_sd_folder, *more) == 0
-        for row in csv.DictReader(out.open()):
-            settings = TestTime(mirror=mirror, draws=draws, reading=READING)
-            image = read_image(pictures / row["image"])[None]
-            maps = reading.read_appended(tiny_sd, joint, image, settings)
-            expected = 128 * reading.read_keypoints(maps, settings)[0]
-            assert [float(row["x"]), float(row["y"])] == pytest.approx(expected.tolist(), abs=1e-3)
-    assert _run(path, pictures, tmp_path / "no.csv", tiny_sd_folder, "--mirror") == 1
+def test_a_fit_is_saved_and_reads_the_mirror_image(pictures, tmp_path, tiny_sd, tiny_sd_folder):
+    stage = AppendedStage(mode="readout", readout="linear", base="caption", reading=READING)
+    images = torch.stack([read_image(pictures / name) for name in ("a.png", "b.png")])
+    base, points = torch.ones(3, tiny_sd.context_width), torch.tensor([[0.2, 0.3], [0.7, 0.6]])
+    fit = stages.learn(tiny_sd, base, images, points, stage)
+    about = {**stages.metadata(tiny_sd, stage), "joint": "left_foot"}
+    file = embeddings.save(tmp_path / "fit.safetensors", fit.tensors(), about)
+    assert _run(file, pictures, tmp_path / "out.csv", tiny_sd_folder) == 0
+    settings = TestTime(mirror=True, reading=READING)
+    for row, image in zip(csv.DictReader((tmp_path / "out.csv").open()), images, strict=True):
+        maps = reading.read_appended(tiny_sd, fit, image[None], settings)
+        expected = 128 * reading.read_keypoints(maps, settings)[0]
+        assert [float(row["x"]), float(row["y"])] == pytest.approx(expected.tolist(), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("gone", "more", "sentence"),
+    [
+        ({"finest_layers": 0, "temperature": 1.0}, {}, None),
+        ({"temperature": 0.5}, {}, "learned at temperature 0.5, expected 1; learn the keypoint again"),
+        ({}, {"rivals": 2}, "holds rivals of tokens with readout 'sum', expected them for 'linear' alone"),
+    ],
+)
+def test_files_of_earlier_settings_are_read_where_they_mean_the_same(gone, more, sentence, tmp_path, tiny_sd):
+    """Their maps are those that were learned, or the file is refused."""
+    about = {**stages.metadata(tiny_sd, AppendedStage(mode="readout", reading=READING)), "joint": "head"}
+    about["settings"]["reading"] |= gone
+    tensors = {
+        name: torch.ones(n, tiny_sd.context_width) for name, n in {"base": 3, "appended": 2, **more}.items()
+    }
+    file = embeddings.save(tmp_path / "old.safetensors", tensors, about)
+    if sentence is None:
+        expected = READING.replace(layers=tuple(about["layers"]))
+        assert predict.opened(tiny_sd, file).settings.reading == expected
+        return
+    with pytest.raises(embeddings.EmbeddingError, match=f"old.safetensors: {sentence}"):
+        predict.opened(tiny_sd, file)
 
 
 def test_selected_tokens_go_out_as_coco(saved, pictures, tmp_path, tiny_sd_folder):

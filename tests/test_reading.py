@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from kp_helpers import attention, embeddings, heatmaps, keypoints, randomness, reading
-from kp_helpers.config import BaseStage, ConfigError, Reading, TestTime
+from kp_helpers.config import BaseStage, Reading, TestTime
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.embeddings import Appended
 
@@ -79,17 +79,6 @@ def test_the_reading_has_its_precision(tiny_sd, images, context):
     assert 0 < (found - exact).abs().max() < 0.05
 
 
-def test_logits_are_divided_by_the_temperature(tiny_sd, images, context):
-    """The softmax of upsampled logits of each layer, written out."""
-    latents, cold = _noised(tiny_sd, images, 0, "test noise", 0), READING.replace(temperature=0.5)
-    with torch.no_grad():
-        layers = attention.logits(tiny_sd.unet, latents, 20, context).values()
-        found = reading.maps(tiny_sd, latents, context, cold)
-    fine = [F.interpolate(one[0], size=(32, 32), mode="bicubic", align_corners=False) for one in layers]
-    expected = torch.stack([(2 * one).softmax(dim=1).mean(dim=0) for one in fine]).mean(dim=0)
-    assert torch.allclose(found[0], expected, atol=1e-5)
-
-
 @pytest.mark.parametrize("mode", ["coupled", "readout"])
 @pytest.mark.parametrize("how, best", [("sum", None), ("mean", None), ("best", 1)])
 def test_the_map_of_a_joint(tiny_sd, images, context, mode, how, best):
@@ -128,17 +117,9 @@ def test_selected_tokens_are_those_that_images_choose_most_often(tiny_sd, images
         reading.select_tokens(tiny_sd, context, images, settings, 13)
 
 
-def test_the_finest_layers_are_the_last_going_up(tiny_sd, images, context):
-    """By their names, and by the maps of these layers alone."""
-    own = READING.replace(finest_layers=2)
-    every = [name for name in attention.cross_attention_layers(tiny_sd.unet) if name.startswith("up_blocks.")]
-    assert reading.layers_of(tiny_sd, own) == tuple(every[-2:])
-    assert reading.layers_of(tiny_sd, READING) == attention.readout_layers(tiny_sd.unet) != tuple(every[-2:])
-    latents = _noised(tiny_sd, images, 0, "test noise", 0)
-    with torch.no_grad():
-        expected = attention.attention_maps(tiny_sd.unet, latents, 20, context, size=32, layers=every[-2:])
-        assert torch.allclose(reading.maps(tiny_sd, latents, context, own), expected, atol=1e-6)
-    with pytest.raises(ConfigError, match="finest_layers is 2 beside named layers, expected one of both"):
-        own.replace(layers=tuple(every))
-    with pytest.raises(attention.AttentionError, match=f"has {len(every)} .* modules, expected 99"):
-        reading.layers_of(tiny_sd, own.replace(finest_layers=99))
+def test_tokens_have_no_mirror_image(tiny_sd, images, context):
+    settings, appended = SETTINGS.replace(mirror=True), Appended(context[:9], context[9:])
+    with pytest.raises(ValueError, match="mirror is True, expected False: tokens do not know the other side"):
+        reading.read_maps(tiny_sd, context, images, settings, [3])
+    with pytest.raises(ValueError, match="mirror is True, expected False: tokens do not know the other side"):
+        reading.read_appended(tiny_sd, appended, images, settings)

@@ -37,12 +37,6 @@ def test_a_view_is_read_back_bit_for_bit_by_another_process(tmp_path):
     assert path.name == f"{KEY}.safetensors" and stat.S_IMODE(path.stat().st_mode) == 0o644
 
 
-def test_half_the_numbers_are_kept_as_half(tmp_path):
-    half = made().to(torch.float16)
-    ReadoutCache(tmp_path).view(KEY, lambda: half)
-    assert same(ReadoutCache(tmp_path).view(KEY, never), half)
-
-
 @pytest.mark.parametrize("keep", [True, False])
 def test_memory_holds_a_view_if_it_shall(keep):
     cache = ReadoutCache()

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from kp_helpers.config.settings import Count, Index, Levels, Names, Positive, Settings, Weight
+from kp_helpers.config.settings import Count, Index, Names, Positive, Settings, Weight
 
 
 class Augmentation(Settings):
@@ -29,22 +29,10 @@ class Reading(Settings):
     layers: Names | None = Field(
         None, description="cross-attention layers to read; None takes the first four going up"
     )
-    finest_layers: Index = Field(
-        0, description="reads the last so many going up instead, whose maps are finer; 0 reads `layers`"
-    )
     map_size: Count = Field(128, description="side of the maps in pixels")
-    temperature: Positive = Field(1.0, description="of the maps' softmax: logits are divided by it")
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="of the U-Net's pass; queries, logits and maps are float32 always"
     )
-
-    @model_validator(mode="after")
-    def _one_choice(self):
-        if self.finest_layers and self.layers is not None:
-            raise ValueError(
-                f"finest_layers is {self.finest_layers} beside named layers, expected one of both"
-            )
-        return self
 
 
 class TestTime(Settings):
@@ -55,13 +43,9 @@ class TestTime(Settings):
     views: Count = Field(
         1, description="1 reads the plain image; V averages V random views; [S] has 1, [H] 10"
     )
-    draws: Count = Field(1, description="noise draws of a view whose maps are averaged")
-    timesteps: Levels | None = Field(
-        None, description="noise levels whose maps are averaged; None takes the reading's own"
-    )
     mirror: bool = Field(
         False,
-        description="whether the mirror image is read too, by the other side's tokens",
+        description="whether the mirror image is read too, by what the other side's joint looks like",
     )
     read_size: Count = Field(512, description="side of the map in which the maximum is looked for")
     window: Weight = Field(
@@ -70,8 +54,3 @@ class TestTime(Settings):
     augmentation: Augmentation = Field(Augmentation(), description="ranges of the random views")
     reading: Reading = Field(Reading(), description="noise level, layers and map size")
     seed: Index = Field(0, description="noise and views follow from it")
-
-    @property
-    def looks_once(self) -> bool:
-        """Whether a view is read once, as it is and at the reading's own noise level."""
-        return self.draws == 1 and self.timesteps is None and not self.mirror

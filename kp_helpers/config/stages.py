@@ -65,11 +65,6 @@ class AppendedStage(Settings):
     closed_form_ridge: Positive = Field(
         0.1, description="strength of that fit's penalty, a share of the features' mean square"
     )
-    restarts: Count = Field(1, description="random starts that are learned, of which one is kept")
-    restart_by: Literal["loss", "agreement"] = Field(
-        "loss",
-        description="the kept one: that of the least target loss, or whose maps are most like the others'",
-    )
     init_scale: Positive = Field(1.0, description="standard deviation of a random start; silent in [S]")
     steps: Count = Field(100, description="optimisation steps")
     images_per_step: Count = Field(
@@ -86,15 +81,7 @@ class AppendedStage(Settings):
     localization_sigma: Positive = Field(
         0.05, description="localization's width, a fraction too; silent in [S]"
     )
-    other_side_weight: Weight = Field(
-        0.0,
-        description="weight of a loss that keeps the map low at the other side's joint",
-    )
-    mirror: Literal["none", "examples", "rivals"] = Field(
-        "none",
-        description="what mirrored pictures are: examples by the other side's label, or of rival tokens",
-    )
-    objective: Literal["mse", "cross_entropy", "soft_argmax", "oks"] = Field(
+    objective: Literal["mse", "cross_entropy", "oks"] = Field(
         "mse", description="target loss: squared error as in [S], or one of the kit's own in `losses`"
     )
     readout: Literal["sum", "mean", "best", "spatial", "linear"] = Field(
@@ -109,9 +96,6 @@ class AppendedStage(Settings):
         "coupled",
         description="whether appended tokens also condition the U-Net, or only the read-out layers' keys",
     )
-    kept_precision: Literal["float32", "float16"] = Field(
-        "float32", description="of what read-out mode keeps of a view, in memory and on disk"
-    )
     augmentation: Augmentation = Field(Augmentation(), description="ranges of the random view")
     augmentation_pool: Index | None = Field(
         None, description="as in the base stage; None takes 0 in coupled mode and 8 in read-out mode"
@@ -121,13 +105,6 @@ class AppendedStage(Settings):
 
     @model_validator(mode="after")
     def _compatible(self):
-        if self.mirror == "rivals" and self.readout == "best":
-            raise ValueError("mirror is 'rivals' and readout 'best', expected another readout")
-        if self.restart_by == "agreement" and (self.restarts < 3 or self.readout == "best"):
-            found = f"restarts is {self.restarts} and readout {self.readout!r}"
-            raise ValueError(
-                f"restart_by is 'agreement', {found}; expected 3 restarts or more, and no 'best'"
-            )
         if self.readout == "linear" and self.mode == "coupled":
             raise ValueError(
                 "readout is 'linear' and mode 'coupled', expected mode 'readout': a fit conditions no U-Net"
@@ -136,8 +113,6 @@ class AppendedStage(Settings):
             raise ValueError(
                 "layer_tokens is true and mode 'coupled', expected mode 'readout': the U-Net has one context"
             )
-        if self.restarts > 1 and self.init == "base":
-            raise ValueError(f"restarts is {self.restarts} and init 'base', expected another init or 1")
         return self
 
     def appended_tokens(self, base_tokens: int) -> int:
@@ -151,7 +126,6 @@ class AppendedStage(Settings):
             "localization": self.localization_weight,
             "equivariance": self.equivariance_weight,
             "target": self.target_weight,
-            "other_side": self.other_side_weight,
         }
 
     @property

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from kp_helpers import attention, randomness
 from kp_helpers.attention import Query
-from kp_helpers.config import AppendedStage, Profile, Reading, TestTime
+from kp_helpers.config import AppendedStage, Profile, TestTime
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.embeddings import Appended
 from kp_helpers.evaluate.protocol import Found, Framed, appended_name, located, of_run
@@ -75,11 +75,12 @@ def untrained(
     diffusion: Diffusion, base: torch.Tensor, train: Framed, joint: str, settings: AppendedStage, run: int
 ) -> Appended:
     """The control "random embedding": the noise from which the appended stage of a run starts, of the same
-    size and read in the same way.
+    size and read in the same way; a fit has no such tokens, so they are read as the paper's are.
     """
-    own = of_run(settings, run).replace(init="random", restarts=1)
-    points, others = train.points(joint), train.others(joint)
-    stage = AppendedTokens(diffusion, base, train.images, points, own, others=others)
+    own = of_run(settings, run).replace(init="random")
+    if own.readout == "linear":
+        own = own.replace(readout="sum")
+    stage = AppendedTokens(diffusion, base, train.images, train.points(joint), own)
     return stage.result(stage.start())
 
 
@@ -167,7 +168,7 @@ def _readers(
     return [
         _Reader(appended_name(settings.appended), appended.conditioning, map_of(appended), mirrors=True),
         *unlabelled,
-        _Reader(RANDOM, start.conditioning, map_of(start), mirrors=True),
+        _Reader(RANDOM, start.conditioning, map_of(start)),
         _Reader(BASE, base, map_of_token(known.token)),
         _Reader(NEAREST, base, lambda asked, _: similarity(asked, known.feature, reading.map_size)),
     ]
@@ -178,8 +179,8 @@ def _read(
 ) -> dict[str, torch.Tensor]:
     """Points (n, 2) in [0,1] by method, for methods that have their context in common."""
 
-    def maps_of(latents: torch.Tensor, reading: Reading, mirrored: bool) -> torch.Tensor:
-        asked = queries(diffusion, latents, readers[0].context, reading)
+    def maps_of(latents: torch.Tensor, mirrored: bool) -> torch.Tensor:
+        asked = queries(diffusion, latents, readers[0].context, settings.reading)
         return torch.stack([reader.map_of(asked, mirrored) for reader in readers], dim=1)
 
     points = points_over_views(diffusion, images, settings, maps_of)

@@ -12,15 +12,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from kp_helpers import embeddings, metrics, randomness, reading, stages
+from kp_helpers import embeddings, randomness, reading, stages
 from kp_helpers.config import AppendedStage, Protocol, TestTime
 from kp_helpers.data import DataError, KeypointSample, ThreeDPW, draw
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.embeddings import Appended
 from kp_helpers.geometry import Square, frame_square
 from kp_helpers.stages import ReadoutCache
-
-UNSEEN = (float("nan"), float("nan"))
 
 
 @dataclass(frozen=True)
@@ -37,21 +35,6 @@ class Framed:
         """Where the joint is in each image, (n, 2) as (x, y) in [0,1] of the square."""
         pairs = zip(self.samples, self.squares, strict=True)
         return torch.stack([square.to_square(sample.joints[joint]) for sample, square in pairs]).float()
-
-    def others(self, joint: str) -> torch.Tensor:
-        """Where the other side's joint is, (n, 2) as (x, y) in [0,1] of the square; NaN where that is not
-        known or seen. A joint of the midline is its own.
-        """
-        other = metrics.mirrored(joint)
-        if other is None:
-            return self.points(joint)
-        places = [
-            {**one.skeleton, **one.joints}.get(other, UNSEEN) if one.visible.get(other, True) else UNSEEN
-            for one in self.samples
-        ]
-        pairs = zip(places, self.squares, strict=True)
-        points = torch.stack([square.to_square(place) for place, square in pairs]).float()
-        return points.where(((points >= 0) & (points <= 1)).all(dim=1, keepdim=True), torch.nan)
 
     def in_frames(self, points: torch.Tensor) -> list[tuple[float, float]]:
         """Points (n, 2) in [0,1] of the squares as (x, y) in pixels of the frames."""
@@ -203,7 +186,6 @@ def learn(
         train.images,
         train.points(joint),
         of_run(settings, run),
-        others=train.others(joint),
         cache=cache,
         checkpoint=checkpoint,
     )

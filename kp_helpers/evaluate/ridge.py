@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from kp_helpers.attention import Query, linear_features
-from kp_helpers.config import Profile, Reading, TestTime
+from kp_helpers.config import Profile, TestTime
 from kp_helpers.data import KeypointSample
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.evaluate import controls
@@ -53,10 +53,10 @@ def references(
     known = controls.from_labels(diffusion, base, few, joint, settings.test)
     peak = settings.test.replace(window=0.0, mirror=False)
 
-    def maps_of(latents: torch.Tensor, reading: Reading, _: bool) -> torch.Tensor:
-        asked = queries(diffusion, latents, base, reading)
-        near = controls.similarity(asked, known.feature, reading.map_size)
-        seen = linear_features(asked, reading.map_size)
+    def maps_of(latents: torch.Tensor, _: bool) -> torch.Tensor:
+        asked = queries(diffusion, latents, base, peak.reading)
+        near = controls.similarity(asked, known.feature, peak.reading.map_size)
+        seen = linear_features(asked, peak.reading.map_size)
         return torch.stack([near, *(one.map(seen) for one in fits)], dim=1)
 
     points = points_over_views(diffusion, test.images, peak, maps_of)

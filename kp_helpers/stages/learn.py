@@ -21,7 +21,6 @@ def learn(
     points: torch.Tensor,
     settings: AppendedStage,
     *,
-    others: torch.Tensor | None = None,
     cache: Path | ReadoutCache | None = None,
     checkpoint: Path | None = None,
     about: str = "",
@@ -33,7 +32,7 @@ def learn(
     """
     if settings.readout == "linear":
         return linear_fit(diffusion, base, images, points, settings)
-    stage = AppendedTokens(diffusion, base, images, points, settings, others=others, cache=cache)
+    stage = AppendedTokens(diffusion, base, images, points, settings, cache=cache)
     learning = Run(stage, checkpoint)
     for _ in tqdm(learning, desc=about, unit="step", disable=not about):
         pass

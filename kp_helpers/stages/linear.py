@@ -16,8 +16,8 @@ from kp_helpers.diffusion import Diffusion
 from kp_helpers.embeddings import Appended
 from kp_helpers.heatmaps import TARGETS
 from kp_helpers.stages.closed_form import in_float64
-from kp_helpers.stages.examples import checked_points, mirrored
 from kp_helpers.stages.starts import base_tokens
+from kp_helpers.stages.views import checked_points
 
 STRENGTH = 0.25
 """Of the penalty, in pixels of one picture: a twentieth of the mean diagonal with 5 pictures, a thousandth
@@ -105,13 +105,18 @@ def linear_fit(
     `rivals` are the fit of the mirrored pictures, in which the joint looks like the other side's; reading a
     mirrored picture with them finds the joint a second time (`TestTime.mirror`).
     """
-    points, base = checked_points("points", points, len(images)), base_tokens(diffusion, base, settings)
+    points, base = checked_points(points, len(images)), base_tokens(diffusion, base, settings)
     sides = []
     for shown, labels in ((images, points), (images.flip(-1), mirrored(points))):
         found = fit(_moments(diffusion, base, shown, labels, settings), _alpha(settings))
         sides.append(torch.cat([found.weights, found.weights.new_tensor([found.bias])])[None].float())
     own, other = (side.to(base) for side in sides)
     return Appended(base, own, readout="linear", mode="readout", rivals=other)
+
+
+def mirrored(points: torch.Tensor) -> torch.Tensor:
+    """Where the mirrored picture shows points (..., 2): (1 - x, y)."""
+    return torch.stack([1 - points[..., 0], points[..., 1]], dim=-1)
 
 
 def _alpha(settings: AppendedStage) -> float:

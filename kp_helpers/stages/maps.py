@@ -29,11 +29,8 @@ class CoupledMaps:
         context = tokens if self.base is None else embeddings.append(self.base, tokens)
         context = _for_both(context)
         queries = reading.queries(diffusion, self.views.latents(image, view), context, settings)
-        if groups := _groups(self.views, tokens, self.base):
-            learned = _for_both(tokens)
-            return attention.spatial_maps(
-                diffusion.unet, queries, learned, size=settings.map_size, groups=groups
-            )
+        if self.base is not None and self.views.settings.readout == "spatial":
+            return attention.spatial_maps(diffusion.unet, queries, _for_both(tokens), size=settings.map_size)
         learned = slice(-len(tokens), None)
         return attention.maps_from_queries(
             diffusion.unet, queries, context, size=settings.map_size, tokens=learned
@@ -43,25 +40,20 @@ class CoupledMaps:
 class ReadoutMaps:
     """Read-out mode, the kit's own: the U-Net sees the base (N, D) alone, so what it says of a view is kept.
 
-    Where no more is read than the sum of the tokens' maps, that is what is returned, (2, 1, S, S). The cache
-    holds `settings.kept_precision`; all products are float32.
+    Where no more is read than the sum of the tokens' maps, that is what is returned, (2, 1, S, S).
     """
 
     def __init__(self, views: TrainingViews, base: torch.Tensor, cache: ReadoutCache):
         self.views, self.base, self.cache = views, base, cache
-        self.dtype = getattr(torch, views.settings.kept_precision)
         self._keys: dict[tuple[int, int], str] = {}
 
     def __call__(self, tokens: torch.Tensor, image: int, view: int) -> torch.Tensor:
-        unet, size = self.views.diffusion.unet, self.views.settings.reading.map_size
-        kept = self.kept(image, view).to(torch.float32)
-        if groups := _groups(self.views, tokens, self.base):
-            learned = _for_both(tokens)
-            return attention.spatial_maps(unet, kept.queries, learned, size=size, groups=groups)
-        settings = self.views.settings
-        summed = settings.readout == "sum" and settings.mirror != "rivals"
-        maps_of = attention.summed_map if summed else attention.maps_from_queries
-        return maps_of(unet, kept.queries, _for_both(tokens), rivals=kept.rivals, size=size)
+        unet, settings = self.views.diffusion.unet, self.views.settings
+        kept, learned, size = self.kept(image, view), _for_both(tokens), settings.reading.map_size
+        if settings.readout == "spatial":
+            return attention.spatial_maps(unet, kept.queries, learned, size=size)
+        maps_of = attention.summed_map if settings.readout == "sum" else attention.maps_from_queries
+        return maps_of(unet, kept.queries, learned, rivals=kept.rivals, size=size)
 
     def kept(self, image: int, view: int) -> ReadoutView:
         """What the U-Net under the base says of an image and a view, from the cache or asked now."""
@@ -75,7 +67,7 @@ class ReadoutMaps:
         diffusion, settings = self.views.diffusion, self.views.settings.reading
         queries = reading.queries(diffusion, self.views.latents(image, view), self.base, settings)
         rivals = attention.rival_sums(diffusion.unet, queries, self.base, size=settings.map_size)
-        return ReadoutView(queries, rivals).to(self.dtype)
+        return ReadoutView(queries, rivals)
 
     def _key(self, image: int, view: int) -> str:
         """What the kept numbers follow from; two runs share them if they see the same view and noise."""
@@ -100,18 +92,9 @@ class ReadoutMaps:
             "timestep": timestep,
             "layers": reading.layers_of(model, settings),
             "map_size": settings.map_size,
-            "temperature": settings.temperature,
-            "kept": str(self.dtype),
         }
 
 
 def _for_both(tokens: torch.Tensor) -> torch.Tensor:
     """The same tokens (M, D) for the plain and the transformed view, (2, M, D)."""
     return tokens[None].repeat_interleave(2, dim=0)
-
-
-def _groups(views: TrainingViews, tokens: torch.Tensor, base: torch.Tensor | None) -> int:
-    """How many spatial maps are read, one of each side; 0 where shares of tokens are read."""
-    if base is None or views.settings.readout != "spatial":
-        return 0
-    return len(tokens) // views.settings.appended_tokens(len(base))

@@ -28,10 +28,10 @@ class ReadoutView:
     queries: list[Query]
     rivals: list[torch.Tensor]
 
-    def to(self, *where) -> "ReadoutView":
-        """The same in another precision or on another device, as `torch.Tensor.to` takes them."""
-        moved = [Query(query.layer, query.values.to(*where)) for query in self.queries]
-        return ReadoutView(moved, [rivals.to(*where) for rivals in self.rivals])
+    def to(self, device: str | torch.device) -> "ReadoutView":
+        """The same on another device."""
+        moved = [Query(query.layer, query.values.to(device)) for query in self.queries]
+        return ReadoutView(moved, [rivals.to(device) for rivals in self.rivals])
 
 
 class ReadoutCache:

@@ -59,15 +59,13 @@ class Run:
                 with randomness.strict(self.tokens.device):
                     for image in self._images_of_step():
                         view = self.stage.views.view(self.step)
-                        for tokens in self._restarts():
-                            maps = self.stage.maps(tokens, image, view)
-                            theta = self.stage.views.theta(image, view).to(maps.device)
-                            terms = self.stage.losses(maps, theta, image)
-                            loss = sum(weights[name] * term for name, term in terms.items()) / count
-                            loss.backward()
-                            for name, term in terms.items():
-                                share = float(term.detach()) / count / len(self._restarts())
-                                parts[name] = parts.get(name, 0.0) + share
+                        maps = self.stage.maps(self.tokens, image, view)
+                        theta = self.stage.views.theta(image, view).to(maps.device)
+                        terms = self.stage.losses(maps, theta, image)
+                        loss = sum(weights[name] * term for name, term in terms.items()) / count
+                        loss.backward()
+                        for name, term in terms.items():
+                            parts[name] = parts.get(name, 0.0) + float(term.detach()) / count
                 loss = sum(weights[name] * part for name, part in parts.items())
                 self._check(loss)
                 self.optimizer.step()
@@ -121,10 +119,6 @@ class Run:
     def _images_of_step(self) -> list[int]:
         count = self.settings.images_per_step
         return randomness.image_order(self.settings.seed, len(self.stage.views), self.step * count, count)
-
-    def _restarts(self) -> list[torch.Tensor]:
-        """The tokens (M, D) of each restart, also of a single one."""
-        return [self.tokens] if self.tokens.ndim == 2 else list(self.tokens)
 
     def _check(self, loss: float) -> None:
         if not math.isfinite(loss) or not torch.isfinite(self.tokens.grad).all():

@@ -15,7 +15,7 @@ from kp_helpers.stages import closed_form
 GAINS = (0.3, 0.6, 1.2, 2.5, 5.0, 10.0)
 """Of a fitted start: the standard deviations over pixels of its mean logit that are tried."""
 GAIN_IMAGES = 10
-"""Examples by which the gain is chosen."""
+"""Images by which the gain is chosen."""
 SPREAD = 0.1
 """Length of the noise in a fitted token, a share of the token's: equal tokens would stay equal."""
 
@@ -34,42 +34,26 @@ def base_tokens(diffusion: Diffusion, base: torch.Tensor, settings: AppendedStag
 
 @torch.no_grad()
 def start(stage) -> torch.Tensor:
-    """The first tokens of a run, (M, D), and after them as many rivals where it has some.
-
-    With several restarts (R, M, D); with tokens for each of L layers L D numbers in each.
-    """
+    """The first tokens of a run, (M, D), or (M, L D) with tokens for each of L layers."""
     settings = stage.settings
     if settings.init == "base":
-        return torch.cat([_base_tokens(stage, rival) for rival in _sides(stage)])
-    every = range(settings.restarts)
+        return _base_tokens(stage)
     if settings.init == "closed_form":
-        directions = torch.stack([_direction(stage, rival) for rival in _sides(stage)])
-        tokens = [_fitted(stage, directions, restart) for restart in every]
-    else:
-        tokens = [_noise(stage, restart, settings.init_scale) for restart in every]
-    return tokens[0] if settings.restarts == 1 else torch.stack(tokens)
+        return _fitted(stage, _direction(stage))
+    return _noise(stage, settings.init_scale)
 
 
-def _sides(stage) -> tuple[bool, ...]:
-    """Whose tokens there are: the joint's own (False), and the rivals' (True)."""
-    return (False, True) if stage.examples.has_rivals else (False,)
-
-
-def _noise(stage, restart: int, scale: float) -> torch.Tensor:
+def _noise(stage, scale: float) -> torch.Tensor:
     settings, base = stage.settings, stage.base
     count, width = settings.appended_tokens(len(base)), base.shape[1] * stage.layers
-    sides = []
-    for rival in _sides(stage):
-        purpose = ("rivals" if rival else "appended") + (f" {restart}" if restart else "")
-        sides.append(embeddings.initialise(count, width, settings.seed, scale=scale, purpose=purpose))
-    return torch.cat(sides).to(base)
+    return embeddings.initialise(count, width, settings.seed, scale=scale, purpose="appended").to(base)
 
 
-def _base_tokens(stage, rival: bool) -> torch.Tensor:
+def _base_tokens(stage) -> torch.Tensor:
     """Copies of the base tokens whose maps lie most on the targets."""
     base = stage.base
     mass = torch.zeros(len(base), device=base.device)
-    for image in _images(stage, rival):
+    for image in range(len(stage.views)):
         plain, target = stage.views.latents(image, 0)[:1], stage.targets[image]
         maps = reading.maps(stage.diffusion, plain, base, stage.settings.reading)[0]
         mass += (maps * target).sum(dim=(-2, -1)) / maps.sum(dim=(-2, -1))
@@ -79,12 +63,12 @@ def _base_tokens(stage, rival: bool) -> torch.Tensor:
     return widened(copies, base.shape[1] * stage.layers)
 
 
-def _direction(stage, rival: bool) -> torch.Tensor:
-    """The fit (D,), or (L D,), of one side's target maps, to queries under the base."""
+def _direction(stage) -> torch.Tensor:
+    """The fit (D,), or (L D,), of the target maps, to queries under the base."""
     settings, diffusion = stage.settings, stage.diffusion
 
     def pairs():
-        for image in _images(stage, rival):
+        for image in range(len(stage.views)):
             latents = stage.views.latents(image, 0)[:1]
             queries = reading.queries(diffusion, latents, stage.base, settings.reading)
             size, apart = settings.reading.map_size, settings.layer_tokens
@@ -93,18 +77,10 @@ def _direction(stage, rival: bool) -> torch.Tensor:
     return closed_form.direction(pairs(), settings.closed_form_ridge).to(stage.base)
 
 
-def _fitted(stage, directions: torch.Tensor, restart: int) -> torch.Tensor:
-    """The directions (1 or 2, D or L D), with noise of its own for each token, at the gain that fits best."""
-    count, width = stage.settings.appended_tokens(len(stage.base)), directions.shape[1]
-    fitted = directions.repeat_interleave(count, dim=0)
-    noise = _noise(stage, restart, SPREAD / width**0.5)
-    unit = fitted + fitted.norm(dim=1, keepdim=True) * noise
-    last, tried = len(stage.examples) - 1, min(GAIN_IMAGES, len(stage.examples))
+def _fitted(stage, direction: torch.Tensor) -> torch.Tensor:
+    """The direction (D,) or (L D,), with noise of its own for each token, at the gain that fits best."""
+    unit = direction + direction.norm() * _noise(stage, SPREAD / len(direction) ** 0.5)
+    last, tried = len(stage.views) - 1, min(GAIN_IMAGES, len(stage.views))
     images = torch.linspace(0, last, tried).long().tolist()
     fits = {gain: stage.plain_losses(gain * unit, images).min().item() for gain in GAINS}
     return min(fits, key=fits.get) * unit
-
-
-def _images(stage, rival: bool) -> list[int]:
-    """The examples of one side's joint."""
-    return [image for image, theirs in enumerate(stage.examples.rival) if theirs == rival]

@@ -1,4 +1,6 @@
-"""What a stage is shown: every training image as it is and as a random view of it, encoded and noised."""
+"""What a stage is shown: every training image as it is and as a random view of it, encoded and noised, and
+labels that are where they can be.
+"""
 
 import torch
 
@@ -50,3 +52,17 @@ class TrainingViews:
         both = torch.cat([self._encoded[image,], moved])
         noise = randomness.generator(*self.noise_keys(image, view))
         return self.diffusion.add_noise(both, self.timestep, noise)
+
+
+def checked_points(points: torch.Tensor, images: int) -> torch.Tensor:
+    """Labels (n, 2) as float32; a ValueError if they are not one (x, y) in [0,1] for each image."""
+    points = torch.as_tensor(points, dtype=torch.float32)
+    if points.shape != (images, 2):
+        raise ValueError(
+            f"points have shape {tuple(points.shape)}, expected ({images}, 2), one joint an image"
+        )
+    inside = (points >= 0) & (points <= 1)
+    if not inside.all():
+        image = int((~inside).any(dim=1).nonzero()[0])
+        raise ValueError(f"points: image {image} has {points[image].tolist()}, expected (x, y) in [0,1]")
+    return points

@@ -125,7 +125,6 @@ class Learner:
                 self.train.images,
                 self.train.points(self.joint),
                 run.settings,
-                others=self.train.others(self.joint),
                 cache=self._cache_of(run.settings.reading),
             )
             self._stage = run, Run(stage, state=run.state)

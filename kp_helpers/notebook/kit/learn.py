@@ -42,10 +42,7 @@ class Taught:
 
     def reader(self) -> Reader:
         """What `find` reads it with."""
-        settings = self.settings.test
-        if self.appended.rivals is None and not self.appended.midline:
-            settings = settings.replace(mirror=False)
-        return Reader(self.model, [self.joint], settings, self.appended)
+        return Reader(self.model, [self.joint], self.settings.test, self.appended)
 
     def find(self, shots: Pictures) -> Found:
         """The keypoint on pictures, as `find` has it."""
@@ -143,9 +140,7 @@ def teach(
     tokens, origin = base_of(model, base, seed)
     if stage.base == "caption":
         origin = "an empty caption"
-    learned = stages.learn(
-        model, tokens, framed.images, where, stage, others=framed.others(joint), about=f"teach {joint}"
-    )
+    learned = stages.learn(model, tokens, framed.images, where, stage, about=f"teach {joint}")
     return Taught(model, joint, learned, settings, origin)
 
 
