@@ -47,6 +47,7 @@ SHORT = [
     OWN_PICTURES,
 ]
 LONG = ["07_ablation_loss_weights_and_steps", PROTOCOL, BEYOND]
+EDITING = "13_edit_by_instruction"
 VOCABULARY = "12_open_vocabulary_segmentation"
 PARAMETERS = yaml.safe_load(Path(workflow.basedir, "profiles", "notebooks.yaml").read_text())
 
@@ -76,7 +77,7 @@ REPRODUCE = (
 
 rule all:
     input:
-        expand("results/{notebook}/{run}/metrics.json", notebook=FIRST + SHORT + LONG + [VOCABULARY], run=RUN),
+        expand("results/{notebook}/{run}/metrics.json", notebook=[*FIRST, *SHORT, *LONG, VOCABULARY, EDITING], run=RUN),
         f"results/{READOUT}/metrics.json" if REFERENCE else [],
 
 
@@ -109,6 +110,20 @@ rule alone:
         mem_mb=8000,
     shell:
         REPRODUCE
+
+
+# It has scenes of its own and takes whatever device there is.
+rule editing:
+    input:
+        notebook=f"notebooks/{EDITING}.ipynb",
+    output:
+        update(f"results/{EDITING}/{RUN}/metrics.json"),
+    threads: 1
+    resources:
+        mem_mb=8000,
+    shell:
+        "{sys.executable} -m kp_helpers.reproduce {input.notebook} results/{EDITING}/{RUN} --overwrite"
+        " -p model {MODEL:q} -p data {DATA:q} -p seed {SEED} -p profile {SETTINGS}"
 
 
 use rule alone as base with:

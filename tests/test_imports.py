@@ -19,8 +19,8 @@ LAYERS = (
     {"evaluate", "predict"},
     {"results", "notebook", "widgets", "reproduce"},
 )
-BESIDE = {"figures", "open_vocabulary"}
-"""The synthetic world with its model, and what is shown on it: outside the layers, which import neither."""
+BESIDE = {"figures", "open_vocabulary", "editing"}
+"""The synthetic world with its model, and what is shown on it: outside the layers, and imported by none."""
 LAYER = {module: number for number, modules in enumerate(LAYERS) for module in modules}
 FILES = sorted((ROOT / "kp_helpers").rglob("*.py"))
 
@@ -60,6 +60,13 @@ def test_a_module_imports_only_from_its_own_layer_and_below(name):
     for other in own - {"kp_helpers"}:
         assert part(other) not in BESIDE, f"{name} imports {other}, which stands beside the layers"
         assert LAYER[part(other)] <= LAYER[part(name)], f"{name} imports {other} from a higher layer"
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if part(name) == "editing"])
+def test_editing_imports_the_world_and_floors_up_to_reading(name):
+    own = {part(other) for other in imported(MODULES[name]) if other.startswith("kp_helpers.")}
+    for other in own - BESIDE:
+        assert LAYER[other] <= LAYER["reading"], f"{name} imports {other} from a higher layer"
 
 
 def test_models_are_reached_through_two_modules_only():

@@ -50,6 +50,10 @@ EXPECTED = {
         {"ladder", "joints", "learning_curve", "wrong_side", "reliability", "embeddings", "bases"},
     ),
     "12_open_vocabulary_segmentation": ("PQ unseen", {"first", "clusters", "quality", "examples"}),
+    "13_edit_by_instruction": (
+        "attribute changed",
+        {"first", "prompt_to_prompt", "ways", "guidance", "page"},
+    ),
     "14_your_own_pictures": ("right_foot, appended: mean error", {"labels", "found"}),
     "09_failed_approaches": (
         "left_foot, appended, coupled mode, a, as published",
@@ -87,7 +91,8 @@ def results(tmp_path_factory, tiny_sd_folder, tiny_threedpw) -> Path:
     on_base = {**foreign, "base": root / "02_stable_keypoints" / "smoke" / "embedding.safetensors"}
     first = {"02_stable_keypoints": foreign, "03_appended_embedding": on_base, "08_evaluate_3dpw": on_base}
     first["14_your_own_pictures"] = {**on_base, "example": root / "own_pictures"}
-    second = {"00_figures_world": foreign, "01_attention_extraction": foreign}
+    drawing = ("00_figures_world", "01_attention_extraction", "13_edit_by_instruction")
+    second = dict.fromkeys(drawing, foreign)
     second["12_open_vocabulary_segmentation"] = {"variants": "control"}
     own = {"00_figures_world": {"data": root / "world", "pictures": 2, "samples": 2}}
     jobs = [(root, first), (root, second), (root / "own", own)]
@@ -130,7 +135,12 @@ def test_a_notebook_saves_its_result(name, results):
     assert any(row["name"].startswith(wanted) for row in metrics)
     assert pictures <= {path.stem for path in (out / "figures").glob("*.png")}
     config = json.loads((out / "config.json").read_text())
-    drawn = name[:2] in ("00", "01", "12")  # they measure on scenes of their own, whatever folder they show
+    drawn = name[:2] in (
+        "00",
+        "01",
+        "12",
+        "13",
+    )  # they measure on scenes of their own, whatever folder they show
     assert config["data"]["kind"] == ("figures" if drawn else "3DPW") and config["settings"]
 
 

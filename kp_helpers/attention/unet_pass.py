@@ -40,7 +40,7 @@ def queries(
     with (
         out_of_memory_named(),
         frozen(unet),
-        _processors(unet, recorders),
+        processors(unet, recorders),
         _autocast(unet, precision),
         FrozenConvolutions(),
     ):
@@ -158,7 +158,7 @@ def _autocast(unet, precision: str):
 
 
 @contextmanager
-def _processors(unet, replaced: dict) -> Iterator[None]:
+def processors(unet, replaced: dict) -> Iterator[None]:
     """Put attention processors in by module name, and take them out again, also after an exception.
 
     All other layers use scaled-dot-product attention meanwhile.

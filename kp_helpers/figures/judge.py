@@ -1,10 +1,15 @@
-"""Measures that a CLIP takes: captions of pictures and of generated samples, classes of crops."""
+"""Measures that a CLIP takes: captions of pictures and samples, classes of crops, and edited pairs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch.nn.functional import cosine_similarity, normalize
 from transformers import CLIPModel, CLIPTokenizer
 
 from kp_helpers.figures.held_out import HeldOut
+from kp_helpers.figures.model import load_clip
 from kp_helpers.figures.palette import COLOURS
 from kp_helpers.figures.pictures import crops_of
 from kp_helpers.figures.scene import THINGS
@@ -44,3 +49,46 @@ def crop_classes(clip, tokenizer, pictures: HeldOut) -> float:
     scores = clip(input_ids=tokenize(tokenizer, texts), pixel_values=crops).logits_per_image
     found = scores.view(len(crops), len(THINGS), len(COLOURS)).amax(-1).argmax(-1)
     return float((found == torch.tensor(kinds)).float().mean())
+
+
+@dataclass(frozen=True)
+class Similarities:
+    """Of n pairs: cosines between the pictures, of the worse of both pictures to its caption, and between the
+    change of the pictures and the change of the captions; (n,) each.
+    """
+
+    pictures: torch.Tensor
+    captions: torch.Tensor
+    direction: torch.Tensor
+
+
+class Judge:
+    """A shipped CLIP, "clip" or "judge", that compares pictures and captions before and after an edit."""
+
+    def __init__(self, part: str = "clip"):
+        self.clip, self.tokenizer = load_clip(part)
+
+    @torch.no_grad()
+    def of_pictures(self, images: torch.Tensor) -> torch.Tensor:
+        """Embeddings (n, D) of length 1 of images (n, 3, H, W) in [0,1]."""
+        parts = [self.clip.vision_model(pixel_values=2 * part - 1).pooler_output for part in images.split(50)]
+        return normalize(self.clip.visual_projection(torch.cat(parts)), dim=-1)
+
+    @torch.no_grad()
+    def of_texts(self, texts: Sequence[str]) -> torch.Tensor:
+        """Embeddings (n, D) of length 1 of captions."""
+        tokens = tokenize(self.tokenizer, list(texts))
+        return normalize(self.clip.text_projection(self.clip.text_model(tokens).pooler_output), dim=-1)
+
+    def similarities(
+        self, before: torch.Tensor, after: torch.Tensor, captions: Sequence[str], edited: Sequence[str]
+    ) -> Similarities:
+        """Of pairs of images (n, 3, H, W) in [0,1] with their captions."""
+        old, new, said, wanted = (
+            self.of_pictures(before),
+            self.of_pictures(after),
+            self.of_texts(captions),
+            self.of_texts(edited),
+        )
+        worse = torch.minimum(cosine_similarity(old, said), cosine_similarity(new, wanted))
+        return Similarities(cosine_similarity(old, new), worse, cosine_similarity(new - old, wanted - said))

@@ -185,7 +185,7 @@ def _draw_view(rng: np.random.Generator, size: tuple[int, int]):
     return target + (rng.uniform(-0.5, 0.5), rng.uniform(0.0, 0.9), distance), target, focal
 
 
-_SIZES = {
+THING_SIZES = {
     "ball": (0.34, 0.5),
     "box": (0.4, 0.62),
     "bag": (0.42, 0.6),
@@ -213,7 +213,7 @@ def _draw_things(rng, motions, places, aspect: float) -> tuple[Thing, ...]:
                 kind=str(kind),
                 colour=_colour(rng),
                 place=(float(across), float(deep)),
-                size=float(rng.uniform(*_SIZES[kind])),
+                size=float(rng.uniform(*THING_SIZES[kind])),
                 flip=bool(rng.random() < 0.5),
                 seed=int(rng.integers(2**31)),
             )

@@ -15,7 +15,7 @@ from kp_helpers.results.run_folder import ResultsError, project_path, write_json
 
 _PACKAGES = ("torch", "diffusers", "transformers", "kornia", "numpy", "scikit-learn", "pillow")
 DRAWN = {"name": "scenes drawn in the notebook", "kind": "figures", "sha256": ""}
-"""What 00 and 01 measure on, whatever folder they show."""
+"""What 00, 01 and 13 measure on, whatever folder they show."""
 
 
 def run_facts(*, seed: int, model: str, fingerprint: str, data: str | Path | None, device: str) -> dict:

@@ -1,0 +1,83 @@
+"""The whole evaluation of the instructed model, which takes minutes: what `evaluation.json` holds."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from kp_helpers.diffusion import Diffusion
+from kp_helpers.editing.instructed import IMAGE_SCALE, TEXT_SCALE
+from kp_helpers.editing.ways import by_instruction, made, ways
+from kp_helpers.figures.attributes import Reader
+from kp_helpers.figures.edit_scores import FLOOR, OWN, Scores, score
+from kp_helpers.figures.edits import TESTING, Edit, draw_edit, edits, images_of
+from kp_helpers.figures.judge import Judge
+
+EVALUATION = Path(__file__).with_name("evaluation.json")
+IMAGE_SCALES, TEXT_SCALES = (1.0, 1.2, 1.5, 1.8, 2.2), (1.5, 3.0, 5.0, 7.5)
+_FURTHER = 100_000
+"""Other edits than those of the table have seeds that begin so much later."""
+
+
+def compared(diffusion: Diffusion, unet, count: int, few: int) -> dict[str, Scores]:
+    """Scores by way, on `count` held-out edits, the slow ways on the first `few`; then on held-out
+    wordings and held-out pairs of colour and noun, `few` each.
+    """
+    judge, drawn = Judge("judge"), edits(count)
+    readers = [Reader(one) for one in drawn]
+    own = partial(by_instruction, diffusion, unet)
+    found = {}
+    for name, way in tqdm(ways(diffusion, unet).items(), unit="way"):
+        part = count if name in (OWN, "copying", FLOOR) else few
+        found[name] = score(drawn[:part], readers[:part], made(diffusion, drawn[:part], way), judge)
+    worded = made(diffusion, drawn[:few], partial(own, wording=-1))
+    found["held-out wordings"] = score(drawn[:few], readers[:few], worded, judge)
+    others = coloured(few)
+    found["held-out combinations"] = score(
+        others, [*map(Reader, others)], made(diffusion, others, own), judge
+    )
+    return found
+
+
+def coloured(count: int) -> list[Edit]:
+    """Edits whose colour and noun never stand together in training: of the kinds that name both."""
+    kinds = ("thing colour", "clothes colour", "add", "exchange")
+    return [draw_edit(TESTING + _FURTHER + n, kinds[n % len(kinds)], combination=True) for n in range(count)]
+
+
+def guidance_curve(diffusion: Diffusion, unet, chosen: Sequence[Edit]) -> list[dict[str, float]]:
+    """The paper's curve: direction against likeness of the pictures, by a CLIP, for each pair of scales; and
+    of the true pairs, which is where it would be best.
+    """
+    judge, readers = Judge("judge"), [Reader(one) for one in chosen]
+    pairs = [(TEXT_SCALE, scale) for scale in IMAGE_SCALES]
+    pairs += [(scale, IMAGE_SCALE) for scale in TEXT_SCALES if scale != TEXT_SCALE]
+    rows = []
+    for text_scale, image_scale in pairs:
+        way = partial(by_instruction, diffusion, unet, text_scale=text_scale, image_scale=image_scale)
+        scores = score(chosen, readers, made(diffusion, chosen, way), judge)
+        rows.append({"text_scale": text_scale, "image_scale": image_scale, **_means(scores)})
+    true = _means(score(chosen, readers, images_of(chosen, 1), judge))
+    return [*rows, {"text_scale": 0, "image_scale": 0, **true}]
+
+
+def _means(scores: Scores) -> dict[str, float]:
+    means = {name: float(np.mean(values)) for name, values in asdict(scores).items()}
+    return means | {"both": scores.shares()["changed and others kept"][0]}
+
+
+def evaluate(diffusion: Diffusion, unet, count: int = 200, few: int = 48) -> dict:
+    """All of it as JSON values: `scores` by way, and the `guidance` curve."""
+    scores = {name: asdict(one) for name, one in compared(diffusion, unet, count, few).items()}
+    curve = guidance_curve(diffusion, unet, edits(few, first=TESTING + 2 * _FURTHER))
+    return {"base": diffusion.fingerprint, "scores": scores, "guidance": curve}
+
+
+def load(path: Path = EVALUATION) -> tuple[dict[str, Scores], dict]:
+    """Scores by way, and all that the file holds."""
+    content = json.loads(path.read_text())
+    return {name: Scores(**one) for name, one in content["scores"].items()}, content
