@@ -203,9 +203,9 @@ def _dog(seed: int, species: int, size: tuple[int, int], *, aligned: bool) -> Pi
     dog = Dog(SPECIES[species], heading, *map(float, turns[:4]), build, 1.0, (0.0, 0.0), seed)
     target = np.array([0.0, 0.48, 0.0])
     pixels = 0.56 * min(size)  # to a metre; a dog is 1.4 metres long
-    if not aligned:
-        target += (rng.uniform(-0.4, 0.4), rng.uniform(-0.1, 0.3), 0)
-        pixels *= float(rng.uniform(0.7, 1.0))
+    aside = 0.15 if aligned else 0.4
+    target += (rng.uniform(-aside, aside), rng.uniform(-0.1, 0.5 * aside), 0)
+    pixels *= float(rng.uniform(0.75, 1.0))
     camera = look_at(target + (0, 0.5, 5.0), target, 5.0 * pixels, size)
     ground = str(rng.choice(["grass", "sand", "road"]))
     backdrop = str(rng.choice(["sky", "wall"]))
