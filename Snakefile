@@ -41,6 +41,7 @@ TARGET, SIZE, VIEWS, WEIGHTS = (
 )
 FAILED, BEYOND = "09_failed_approaches", "10_beyond_the_paper"
 APPENDED, PROTOCOL = "03_appended_embedding", "08_evaluate_3dpw"
+BENCHMARK = "11_unsupervised_benchmarks"
 LONG = [WEIGHTS, PROTOCOL, BEYOND]
 ON_BASE = [APPENDED, TARGET, SIZE, VIEWS, WEIGHTS, PROTOCOL, FAILED, BEYOND, "14_your_own_pictures"]
 THREE = "left_foot,head,left_elbow"
@@ -98,7 +99,7 @@ READOUT = f"results/{PROTOCOL}/{RUN}-readout/metrics.json"
 
 rule all:
     input:
-        expand("results/{notebook}/{run}/metrics.json", notebook=FIRST + ON_BASE, run=RUN),
+        expand("results/{notebook}/{run}/metrics.json", notebook=[*FIRST, *ON_BASE, BENCHMARK], run=RUN),
         READOUT if REFERENCE else [],
 
 
@@ -166,6 +167,19 @@ rule further_base:
         "{sys.executable} -m kp_helpers.reproduce {input.notebook} build/bases/02_stable_keypoints/{wildcards.seed}"
         " --overwrite -p model {MODEL:q} -p data {DATA:q} -p device {DEVICE:q} -p seed {wildcards.seed}"
         " -p profile {SETTINGS}"
+
+
+# It learns on worlds of its own, in the layouts of five sets, and its profile says how many bases and pictures.
+rule benchmark:
+    input:
+        notebook=f"notebooks/{BENCHMARK}.ipynb",
+    output:
+        update(f"results/{BENCHMARK}/{RUN}/metrics.json"),
+    threads: 1
+    priority: 1
+    shell:
+        "{sys.executable} -m kp_helpers.reproduce {input.notebook} results/{BENCHMARK}/{RUN} --overwrite"
+        " -p model {MODEL:q} -p seed {SEED} -p profile {PROFILE}"
 
 
 rule readout:

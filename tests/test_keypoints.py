@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 from scipy.ndimage import center_of_mass
-from scipy.special import log_softmax
+from scipy.special import log_softmax, softmax
+from scipy.stats import entropy
 
 from kp_helpers import keypoints
 from kp_helpers.heatmaps import gaussian_target
@@ -91,3 +92,16 @@ def test_more_tokens_than_there_are_is_refused():
         keypoints.rank_gaussian(_maps(), 9, 2.0)
     with pytest.raises(ValueError, match="furthest_points: k is 4, expected 1 to 3"):
         keypoints.furthest_points(_maps(), 4, torch.arange(3))
+
+
+def test_candidates_by_entropy_are_those_of_scipys_least():
+    maps = 9 * _maps()
+    expected = np.argsort([entropy(softmax(one.numpy().ravel().astype(float))) for one in maps])
+    assert keypoints.candidates(maps, 8, 2.0, "entropy").tolist() == expected.tolist()
+
+
+def test_candidates_may_be_the_same_for_every_picture_or_as_ever():
+    assert keypoints.candidates(_maps(), 3, 2.0, "consistent").tolist() == [0, 1, 2]
+    assert torch.equal(keypoints.candidates(_maps(), 3, 2.0), keypoints.rank_gaussian(_maps(), 3, 2.0))
+    with pytest.raises(ValueError, match="k is 9, expected 1 to 8"):
+        keypoints.candidates(_maps(), 9, 2.0, "entropy")

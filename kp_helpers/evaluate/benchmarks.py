@@ -15,6 +15,7 @@ import torch
 from kp_helpers import metrics, reading, regress
 from kp_helpers.config import BaseStage, Protocol, Reading, TestTime
 from kp_helpers.data import KeypointSample, Samples, benchmarks
+from kp_helpers.data.errors import known
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.evaluate.measures import SQUARE_SHARE, Measure
 from kp_helpers.evaluate.protocol import framed
@@ -79,7 +80,8 @@ BENCHMARKS = {
 }
 """By name. CUB's three species share one published number."""
 FIVE = tuple(BENCHMARKS)[:5]
-"""The sets, each in one form."""
+FURTHER = ("celeba_wild", "cub_001", "cub_002", "cub_003", "cub_all")
+"""The sets, each in one form, and the further forms that a world has."""
 UNITS = {
     "inter_eye_distance": "% of the distance of the eyes",
     "visible": "% of the side",
@@ -125,6 +127,18 @@ PLANS = {
     "paper-10000": Plan("paper-10000"),
 }
 """Profile -> plan; the program learns from all training pictures, and regresses on 50,000 at most."""
+
+
+def plan_of(profile: str) -> Plan:
+    """A plan by its profile's name."""
+    return PLANS[known(profile, tuple(PLANS), "profile")]
+
+
+def forms(benchmark: str, plan: Plan) -> dict[str, Benchmark]:
+    """The set that is asked for by its name, or for "all" the five, with further forms where planned."""
+    if benchmark != "all":
+        return {benchmark: BENCHMARKS[known(benchmark, ("all", *BENCHMARKS), "benchmark")]}
+    return {name: BENCHMARKS[name] for name in FIVE + (FURTHER if plan.all_forms else ())}
 
 
 @dataclass(frozen=True)
