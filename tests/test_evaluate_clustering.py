@@ -81,7 +81,7 @@ def scores(hits: np.ndarray, method: str = "m") -> pd.DataFrame:
 
 def test_a_verdict_on_clustering_is_in_percent_points():
     works = scores(RUNS < 3)
-    row = evaluate.clustered(works, "by run", "left_foot", "m", "within").iloc[0]
+    row = evaluate.clustered({"m": works}, "by run", "left_foot", "m", ["within"]).iloc[0]
     alone = evaluate.clustering(works["within"], RUNS)
     assert (row["id"], row["verdict"], row["method"], row["joint"]) == ("by run", HOLDS, "m", "left_foot")
     assert (row["runs"], row["n"], row["p"]) == (8, 80, alone.p) and row["p"] < 0.001
@@ -90,7 +90,9 @@ def test_a_verdict_on_clustering_is_in_percent_points():
     )
     assert row["low"] == pytest.approx(100 * alone.low) and row["measure"] == "within 1/48 of the frame"
     mixed = np.random.default_rng(3).permutation(np.arange(80) < 24)
-    assert evaluate.clustered(scores(mixed), "", "left_foot", "m", "within").iloc[0]["verdict"] == OPEN
+    both = evaluate.clustered({"m": works, "mixed": scores(mixed)}, "", "left_foot", "m", ["within"])
+    assert both["verdict"].tolist() == [HOLDS, OPEN] and both["method"].tolist() == ["m", "mixed"]
+    assert both["p"].iloc[0] == pytest.approx(2 * row["p"]), "Holm's correction of two parts"
 
 
 def test_the_share_of_lucky_runs_is_that_of_independent_pictures_where_these_are():

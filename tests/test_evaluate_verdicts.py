@@ -65,14 +65,14 @@ BASE = {"a": (0.4, 0.5), MEAN: (0.05, 0.2)}
 def test_a_pair_is_decided_by_both_measures(other, better, worse, no_better):
     """Better and worse are asked of a, "no better" of b; in the fourth the measures disagree."""
     own = scores(**BASE, b=other)
-    assert verdict(judged(own, "x", BETTER, [("a", "b")])) == better
-    assert verdict(judged(own, "x", WORSE, [("a", "b")])) == worse
-    assert verdict(judged(own, "x", NO_BETTER, [("b", "a")])) == no_better
+    assert verdict(judged(own, "x", [("a", BETTER, "b")])) == better
+    assert verdict(judged(own, "x", [("a", WORSE, "b")])) == worse
+    assert verdict(judged(own, "x", [("b", NO_BETTER, "a")])) == no_better
 
 
 def test_the_numbers_are_those_of_the_paired_interval_with_holms_p():
     own = scores(**BASE, b=(0.36, 0.49), c=(0.3, 0.4))
-    found = judged(own, "x", BETTER, [("a", "b"), ("a", "c")])
+    found = judged(own, "x", [("a", BETTER, "b"), ("a", BETTER, "c")])
     table = {m: own[own["method"] == m].pivot(index="run", columns="sequence", values="auc") for m in "abc"}
     hits = {m: own[own["method"] == m].pivot(index="run", columns="sequence", values="within") for m in "abc"}
     alone = [intervals.paired(100 * t["a"], 100 * t[m]) for m in "bc" for t in (hits, table)]
@@ -83,9 +83,25 @@ def test_the_numbers_are_those_of_the_paired_interval_with_holms_p():
     assert (found["runs"] == 10).all() and (found["n"] == 400).all() and (found["id"] == "x").all()
 
 
+def test_parts_with_other_sides_are_corrected_together():
+    own = scores(**BASE, b=(0.36, 0.49), c=(0.3, 0.4))
+    apart = [judged(own, "x", [part]) for part in (("b", WORSE, "a"), ("c", NO_BETTER, "a"))]
+    together = judged(own, "x", [("b", WORSE, "a"), ("c", NO_BETTER, "a")])
+    raw = []
+    for other in "bc":
+        for column in PRIMARY:
+            of = {
+                m: own[own["method"] == m].pivot(index="run", columns="sequence", values=column)
+                for m in "abc"
+            }
+            raw.append(intervals.paired(100 * of[other], 100 * of["a"]).p())
+    assert np.allclose(together["p"].iloc[:3], holm(raw)[:3])
+    assert together["p"].iloc[3] == apart[1]["p"].iloc[1], "one part alone asks for the margin"
+
+
 def test_no_better_is_a_test_against_the_margin():
     own = scores(**BASE, b=(0.4, 0.53))
-    found = judged(own, "x", NO_BETTER, [("b", "a")])
+    found = judged(own, "x", [("b", NO_BETTER, "a")])
     tables = [own[own["method"] == m].pivot(index="run", columns="sequence", values="auc") for m in "ba"]
     alone = intervals.paired(*(100 * table for table in tables))
     assert found["p"].iloc[-1] == pytest.approx(alone.p(5.0, "less")) and verdict(found) == HOLDS
@@ -94,40 +110,40 @@ def test_no_better_is_a_test_against_the_margin():
 
 def test_what_cannot_be_told_says_how_many_pictures_would_tell():
     own = scores(runs=4, pictures=6, noise=0.2, **BASE, b=(0.4, 0.47))
-    found = judged(own, "x", BETTER, [("a", "b")])
+    found = judged(own, "x", [("a", BETTER, "b")])
     assert verdict(found) == OPEN
     tables = [own[own["method"] == m].pivot(index="run", columns="sequence", values="auc") for m in "ab"]
     alone = intervals.paired(*(100 * table for table in tables))
     times = ((norm.ppf(0.975) + norm.ppf(0.8)) * alone.error / alone.value) ** 2
     assert found["needed"].iloc[-1] == np.ceil(24 * times)
-    told = judged(scores(**BASE, b=(0.1, 0.2)), "x", BETTER, [("a", "b")])
+    told = judged(scores(**BASE, b=(0.1, 0.2)), "x", [("a", BETTER, "b")])
     assert verdict(told) == HOLDS and told["needed"].isna().all()
 
 
 def test_methods_that_do_not_beat_the_floor_are_not_tested():
     own = scores(a=(0.05, 0.2), b=(0.05, 0.2), **{MEAN: (0.05, 0.2)})
-    found = judged(own, "x", NO_BETTER, [("a", "b")], floor=MEAN)
+    found = judged(own, "x", [("a", NO_BETTER, "b")], floor=MEAN)
     assert verdict(found) == UNTESTABLE and set(found["why"]) == {f"neither is shown to beat {MEAN}"}
-    assert verdict(judged(own, "x", NO_BETTER, [("a", "b")])) == HOLDS
+    assert verdict(judged(own, "x", [("a", NO_BETTER, "b")])) == HOLDS
     beside = scores(**BASE, b=(0.05, 0.2))
-    assert verdict(judged(beside, "x", WORSE, [("b", "a")], floor=MEAN)) == HOLDS, "one of the two beats it"
-    assert verdict(judged(beside, "x", BETTER, [("a", MEAN)], floor=MEAN)) == HOLDS
+    assert verdict(judged(beside, "x", [("b", WORSE, "a")], floor=MEAN)) == HOLDS, "one of the two beats it"
+    assert verdict(judged(beside, "x", [("a", BETTER, MEAN)], floor=MEAN)) == HOLDS
 
 
 def test_pairs_that_never_differ_have_no_p():
     own = scores(a=(1.0, 0.5))
     own = pd.concat([own, own.assign(method="b")])
-    found = judged(own, "x", BETTER, [("a", "b")])
+    found = judged(own, "x", [("a", BETTER, "b")])
     assert verdict(found) == OPEN and found[["low", "high", "p", "needed"]].isna().all(axis=None)
 
 
 def test_what_cannot_be_asked_is_named():
     own = scores(**BASE)
     with pytest.raises(ValueError, match="side is 'up', expected one of 'better than', 'worse than'"):
-        judged(own, "x", "up", [("a", MEAN)])
+        judged(own, "x", [("a", "up", MEAN)])
     with pytest.raises(ValueError, match="'a' and 'c' have no picture in common"):
-        judged(own, "x", BETTER, [("a", "c")])
-    assert judged(own, "x", BETTER, []).empty
+        judged(own, "x", [("a", BETTER, "c")])
+    assert judged(own, "x", []).empty
 
 
 def joints(elbow: float = 0.5) -> pd.DataFrame:
@@ -201,6 +217,6 @@ def test_no_hit_of_sixty_sequences_is_near_zero():
 def test_rows_by_a_rule_of_their_own_have_the_same_columns():
     own = scores(**BASE)
     row = decided("x", by_sign(1, 2), own, difference=1.5, measure=ALL["auc"].name)
-    assert list(row) == list(judged(own, "x", BETTER, [("a", MEAN)]))
+    assert list(row) == list(judged(own, "x", [("a", BETTER, MEAN)]))
     assert (row["n"].item(), row["runs"].item(), row["verdict"].item()) == (800, 10, HOLDS)
     assert [by_sign(-2, -1), by_sign(-1, 1), by_sign(np.nan, np.nan)] == [FAILS, OPEN, OPEN]

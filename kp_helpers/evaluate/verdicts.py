@@ -1,8 +1,8 @@
 """Verdicts on claims by one rule, fixed before the runs: a row for every pair and measure that a claim asks
 of.
 
-A claim is decided by exact hits and by the area under the PCK curve (`scores.PRIMARY`); the p of
-one call are corrected for their number (Holm), in `ordered` of each pair of joints.
+A claim is decided by exact hits and by the area under the PCK curve (`scores.PRIMARY`); the p of all
+its parts, which are asked in one call, are corrected for their number (Holm).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -36,9 +36,10 @@ more runs, would decide a claim that cannot be told. why: it is not testable.
 
 @dataclass(frozen=True)
 class _Asked:
-    """A pair with what was found of it by each measure, and p as `_corrected` gives them."""
+    """A part of a claim with what was found of it by each measure, and p as `_corrected` gives them."""
 
     method: str
+    side: str
     against: str
     found: Mapping[str, Paired]
     different: Mapping[str, float]
@@ -48,13 +49,12 @@ class _Asked:
 def judged(
     scores: pd.DataFrame,
     claim: str,
-    side: str,
-    pairs: Iterable[tuple[str, str]],
+    parts: Iterable[tuple[str, str, str]],
     *,
     floor: str | None = None,
     measures: Mapping[str, Measure] = PRIMARY,
 ) -> pd.DataFrame:
-    """The parts of a claim that each method is one of `SIDES` the other of its pair.
+    """The parts (method, side, other) of a claim: the method is one of `SIDES` the other.
 
     Better holds where a measure's difference is above zero (corrected p below .05) and the interval of no
     other lies below it; it does not hold where that is so the other way round, or where the last measure's
@@ -66,20 +66,22 @@ def judged(
     better method does not beat it, differences between methods say nothing and the claim is not testable.
     ValueError where a pair has no picture in common.
     """
-    if side not in SIDES:
-        raise ValueError(f"side is {side!r}, expected one of {', '.join(map(repr, SIDES))}")
-    asked = _corrected([(pair, _found(scores, *pair, measures)) for pair in pairs], list(measures)[-1])
+    found = []
+    for method, side, other in parts:
+        if side not in SIDES:
+            raise ValueError(f"side is {side!r}, expected one of {', '.join(map(repr, SIDES))}")
+        found.append(((method, side, other), _found(scores, method, other, measures)))
     rows = []
-    for one in asked:
-        verdict, why = _verdict(side, one), ""
+    for one in _corrected(found, list(measures)[-1]):
+        verdict, why = _verdict(one), ""
         if floor and not _above(scores, one, floor, measures):
             verdict, why = UNTESTABLE, f"neither is shown to beat {floor}"
-        for column, found in one.found.items():
-            numbers = {**found.row(), "p": _p(side, one, column)}
-            about = {"method": one.method, "side": side, "against": one.against}
+        for column, pair in one.found.items():
+            numbers = {**pair.row(), "p": _p(one, column)}
+            about = {"method": one.method, "side": one.side, "against": one.against}
             about |= {"joint": scores["joint"].iloc[0], "measure": measures[column].name, "why": why}
             if verdict == OPEN:
-                numbers["needed"] = _needed(side, found, column == list(one.found)[-1])
+                numbers["needed"] = _needed(one.side, pair, column == list(one.found)[-1])
             rows.append({"id": claim, "verdict": verdict, **about, **numbers})
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -92,21 +94,23 @@ def ordered(
     Not testable where `ceiling`, a fit with many labels, finds one of the pair in less than `least` percent
     of the pictures: then the features do not hold it.
     """
+    of = {joint: scores[scores["joint"] == joint] for joint in joints}
+    pairs = [
+        ((first, BETTER, second), {c: _apart(of[first], of[second], method, c) for c in PRIMARY})
+        for first, second in pairwise(joints)
+    ]
     rows = []
-    for first, second in pairwise(joints):
-        of = {joint: scores[scores["joint"] == joint] for joint in (first, second)}
-        found = {column: _apart(*of.values(), method, column) for column in PRIMARY}
-        (one,) = _corrected([((first, second), found)], list(PRIMARY)[-1])
-        verdict, why = _verdict(BETTER, one), ""
-        for joint, own in of.items():
-            reach = 100 * own.loc[own["method"] == ceiling, "within_square"].mean()
+    for one in _corrected(pairs, list(PRIMARY)[-1]):
+        verdict, why = _verdict(one), ""
+        for joint in (one.method, one.against):
+            reach = 100 * of[joint].loc[of[joint]["method"] == ceiling, "within_square"].mean()
             if not reach >= least:
                 verdict = UNTESTABLE
                 why = f"{ceiling} finds {joint.replace('_', ' ')} in {reach:.0f} %"
-        for column, pair in found.items():
-            about = {"joint": first, "method": method, "side": BETTER, "why": why}
-            about |= {"against": second.replace("_", " ")}
-            about |= {"measure": PRIMARY[column].name, **pair.row(), "p": _p(BETTER, one, column)}
+        for column, pair in one.found.items():
+            about = {"joint": one.method, "method": method, "side": BETTER, "why": why}
+            about |= {"against": one.against.replace("_", " ")}
+            about |= {"measure": PRIMARY[column].name, **pair.row(), "p": _p(one, column)}
             if verdict == OPEN:
                 about["needed"] = _needed(BETTER, pair, False)
             rows.append({"id": claim, "verdict": verdict, **about})
@@ -142,18 +146,26 @@ def reached(
     return decided(claim, found, rows, measure=ALL[column].name, **about, **numbers)
 
 
-def clustered(scores: pd.DataFrame, claim: str, joint: str, method: str, column: str) -> pd.DataFrame:
-    """Whether hits lie further apart over the runs than `clustering` expects, by its interval.
+def clustered(
+    parts: Mapping[str, pd.DataFrame], claim: str, joint: str, method: str, columns: Sequence[str]
+) -> pd.DataFrame:
+    """Whether hits lie further apart over the runs than `clustering` expects, by its one-sided p below .025.
 
-    difference: the standard deviation over runs minus that which is expected, in percent points.
+    parts: the name of each part's rows -> its scores; each is asked by all columns. difference: the standard
+    deviation over runs minus that which is expected, in percent points.
     """
-    rows = _own(scores, joint, method, column)
-    found = clustering(rows[column], rows["run"])
-    verdict = by_sign(found.low, found.high)
-    numbers = {"difference": found.sd - found.expected, "low": found.low, "high": found.high}
-    numbers = {name: 100 * value for name, value in numbers.items()} | {"p": found.p}
-    about = {"joint": joint, "method": method, "side": "spread wider over runs than", "against": "chance"}
-    return decided(claim, verdict, rows, measure=ALL[column].name, **about, **numbers)
+    asked = [(name, _own(scores, joint, method, c), c) for name, scores in parts.items() for c in columns]
+    found = [clustering(rows[column], rows["run"]) for _, rows, column in asked]
+    corrected = _holm([one.p for one in found])
+    about = {"joint": joint, "side": "spread wider over runs than", "against": "chance"}
+    verdicts = []
+    for (name, rows, column), one, p in zip(asked, found, corrected, strict=True):
+        verdict = HOLDS if p < LEVEL / 2 else FAILS if one.high < 0 else OPEN
+        numbers = {"difference": one.sd - one.expected, "low": one.low, "high": one.high}
+        numbers = {key: 100 * value for key, value in numbers.items()} | {"p": p}
+        row = decided(claim, verdict, rows, measure=ALL[column].name, method=name, **about, **numbers)
+        verdicts.append(row)
+    return pd.concat(verdicts, ignore_index=True) if verdicts else pd.DataFrame(columns=COLUMNS)
 
 
 def by_sign(low: float, high: float) -> str:
@@ -186,17 +198,23 @@ def _apart(first: pd.DataFrame, second: pd.DataFrame, method: str, column: str) 
     return Paired(difference, interval, min(one["run"].nunique() for one in rows), min(map(len, rows)))
 
 
-def _corrected(asked: Sequence[tuple[tuple[str, str], dict[str, Paired]]], last: str) -> list[_Asked]:
-    """With p of a difference from zero, over all pairs and measures, and of being below the margin, over all
-    pairs. Where all pairs of pictures differ by the same there is none.
+def _corrected(asked: Sequence[tuple[tuple[str, str, str], dict[str, Paired]]], last: str) -> list[_Asked]:
+    """With p of a difference from zero, over all parts and measures, and of being below the margin, over all
+    parts that ask for it. Where all pairs of pictures differ by the same there is none.
     """
     places = [(n, column) for n, (_, found) in enumerate(asked) for column in found]
     zero = _holm([_tested(asked[n][1][column], 0.0, "two-sided") for n, column in places])
-    margin = _holm([_tested(found[last], MARGIN, "less") if last in found else np.nan for _, found in asked])
+    below = [side == NO_BETTER and last in found for (_, side, _), found in asked]
+    margin = _holm(
+        [
+            _tested(found[last], MARGIN, "less") if counts else np.nan
+            for (_, found), counts in zip(asked, below, strict=True)
+        ]
+    )
     of = [
         {c: p for (n, c), p in zip(places, zero, strict=True) if n == number} for number in range(len(asked))
     ]
-    return [_Asked(*pair, found, of[n], margin[n]) for n, (pair, found) in enumerate(asked)]
+    return [_Asked(*part, found, of[n], margin[n]) for n, (part, found) in enumerate(asked)]
 
 
 def _tested(pair: Paired, null: float, side: str) -> float:
@@ -211,10 +229,10 @@ def _holm(ps: Sequence[float]) -> np.ndarray:
     return ps
 
 
-def _verdict(side: str, one: _Asked) -> str:
-    if side == NO_BETTER:
+def _verdict(one: _Asked) -> str:
+    if one.side == NO_BETTER:
         return _no_better(one)
-    sign = 1 if side == BETTER else -1
+    sign = 1 if one.side == BETTER else -1
     if _shown(one, sign):
         return HOLDS
     last = list(one.found.values())[-1].interval
@@ -244,8 +262,8 @@ def _above(scores: pd.DataFrame, one: _Asked, floor: str, measures: Mapping[str,
     return any(pair.interval and pair.interval.low > 0 for found in pairs for pair in found.values())
 
 
-def _p(side: str, one: _Asked, column: str) -> float:
-    return one.below if side == NO_BETTER and column == list(one.found)[-1] else one.different[column]
+def _p(one: _Asked, column: str) -> float:
+    return one.below if one.side == NO_BETTER and column == list(one.found)[-1] else one.different[column]
 
 
 def _needed(side: str, pair: Paired, last: bool) -> float:
