@@ -11,8 +11,9 @@ import torch
 from kp_helpers import config, evaluate, regress
 from kp_helpers.data import DataError
 from kp_helpers.data.sample import KeypointSample
-from kp_helpers.evaluate import benchmarks
-from kp_helpers.evaluate.benchmarks import BENCHMARKS, Labelled, Tokens
+from kp_helpers.evaluate import benchmark_sets, benchmarks
+from kp_helpers.evaluate.benchmark_sets import BENCHMARKS
+from kp_helpers.evaluate.benchmarks import Labelled, Tokens
 
 ROOT = Path(__file__).parents[1]
 
@@ -63,7 +64,7 @@ def random_task(name: str, count: int, fit: int = 60):
     return parts
 
 
-@pytest.mark.parametrize("name", benchmarks.FIVE)
+@pytest.mark.parametrize("name", benchmark_sets.FIVE)
 def test_each_way_is_perfect_where_landmarks_follow_from_keypoints(name):
     count = 32 if name == "human3.6m" else 5
     (found, fit), (seen, test) = random_task(name, count)
@@ -72,13 +73,13 @@ def test_each_way_is_perfect_where_landmarks_follow_from_keypoints(name):
     (own, hits, area) = benchmarks.summary(rows)
     assert own.value == pytest.approx(100 if name == "deepfashion" else 0, abs=1e-6)
     assert (hits.value, area.value) == (pytest.approx(100), pytest.approx(95))
-    assert own.unit == benchmarks.UNITS[own.measure] and own.paper == BENCHMARKS[name].published
+    assert own.unit == benchmark_sets.UNITS[own.measure] and own.paper == BENCHMARKS[name].published
 
 
 def test_numbers_stand_in_the_units_of_the_published_ones():
     """Every point is 0.035 of the side to the right of where it is: within 16 of the 20 thresholds."""
     values = {}
-    for name in benchmarks.FIVE:
+    for name in benchmark_sets.FIVE:
         count = 32 if name == "human3.6m" else 5
         _, (_, test) = random_task(name, count)
         test.seen[:, 0] = False
@@ -122,9 +123,9 @@ def test_all_pictures_are_predicted_as_one_at_a_time(tiny_sd, monkeypatch):
 
 def test_wrong_names_are_told():
     with pytest.raises(DataError, match="benchmark 'celeba' is unknown, did you mean 'celeba_"):
-        benchmarks.forms("celeba", benchmarks.plan_of("quick"))
+        benchmark_sets.forms("celeba", benchmark_sets.plan_of("quick"))
     with pytest.raises(DataError, match="profile 'quik' is unknown, did you mean 'quick'"):
-        benchmarks.plan_of("quik")
+        benchmark_sets.plan_of("quik")
     assert config.profile("paper-10000").base.steps == 10_000
 
 
@@ -136,4 +137,4 @@ def test_the_table_of_arguments_names_settings_that_exist():
     named = re.findall(r"`(BaseStage|Reading|TestTime|Augmentation)\.(\w+)`", text)
     assert len(named) >= 16
     assert all(field in groups[group].model_fields for group, field in named)
-    assert {"fit", "most", "voters"} <= {*benchmarks.Plan.__dataclass_fields__}
+    assert {"fit", "most", "voters"} <= {*benchmark_sets.Plan.__dataclass_fields__}

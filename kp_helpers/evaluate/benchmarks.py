@@ -3,9 +3,8 @@
 Points are (n, K, 2) in [0,1] of the square that the model sees, in the order of their set.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +13,9 @@ import torch
 
 from kp_helpers import metrics, reading, regress
 from kp_helpers.config import BaseStage, Protocol, Reading, TestTime
-from kp_helpers.data import KeypointSample, Samples, benchmarks
-from kp_helpers.data.errors import known
+from kp_helpers.data import KeypointSample, Samples
 from kp_helpers.diffusion import Diffusion
+from kp_helpers.evaluate.benchmark_sets import BENCHMARKS, MASKED, UNITS, Benchmark
 from kp_helpers.evaluate.measures import SQUARE_SHARE, Measure
 from kp_helpers.evaluate.protocol import framed
 from kp_helpers.evaluate.scores import Measured, report
@@ -32,113 +31,6 @@ MEASURES = {
     "auc": Measure(name="AUC of PCK to 0.2 of the square", threshold="0 to 0.2", **SQUARE),
 }
 """What claims are decided by on every set alike; each set's own measure stands beside them."""
-
-
-@dataclass(frozen=True)
-class Benchmark:
-    """A set by the published program's name. folder: within a world of all sets; keypoints: K, the published
-    number of tokens. measure: the published evaluation method; published: its number [H].
-    """
-
-    name: str
-    folder: str
-    load: Callable[..., Samples]
-    measure: str
-    published: float | None
-    keypoints: int = 10
-
-    def root(self, data: Path) -> Path:
-        """The set's folder, also where data is a world of all sets."""
-        return data / self.folder if (data / self.folder).is_dir() else data
-
-    @property
-    def framing(self) -> Protocol:
-        """Squashed to the square; CUB's parts are cut out by the bird's box with 5 % of room."""
-        framing = "person" if self.load.func is benchmarks.CUBParts else "squash"
-        return Protocol(framing=framing, margin=0.05, jitter=0.0)
-
-
-def _benchmark(name, folder, load, measure, published=None, keypoints=10, **options) -> Benchmark:
-    return Benchmark(name, folder, partial(load, **options), measure, published, keypoints)
-
-
-_CELEBA = ("celeba", benchmarks.CelebA, "inter_eye_distance")
-_CUB = ("cub", benchmarks.CUBParts, "visible")
-BENCHMARKS = {
-    one.name: one
-    for one in (
-        _benchmark("taichi", "taichi", benchmarks.TaiChi, "mean_average_error", 234.89),
-        _benchmark("human3.6m", "human36m", benchmarks.Human36M, "orientation_invariant", 4.45),
-        _benchmark("deepfashion", "deepfashion", benchmarks.DeepFashion, "pck", 70.0),
-        _benchmark("celeba_aligned", *_CELEBA, 3.6),
-        _benchmark("cub_aligned", "cub", benchmarks.CUBAligned, "visible", 5.06),
-        _benchmark("celeba_wild", *_CELEBA, 4.35, 8, aligned=False),
-        *(_benchmark(f"cub_00{n}", *_CUB, 10.5, species=n) for n in (1, 2, 3)),
-        _benchmark("cub_all", *_CUB, 5.4),
-        _benchmark("unaligned_human3.6m", "human36m", benchmarks.Human36MUnaligned, "orientation_invariant"),
-    )
-}
-"""By name. CUB's three species share one published number."""
-FIVE = tuple(BENCHMARKS)[:5]
-FURTHER = ("celeba_wild", "cub_001", "cub_002", "cub_003", "cub_all")
-"""The sets, each in one form, and the further forms that a world has."""
-UNITS = {
-    "inter_eye_distance": "% of the distance of the eyes",
-    "visible": "% of the side",
-    "mean_average_error": "px of 256, summed",
-    "pck": "% within 6 px of 256",
-    "orientation_invariant": "px of 128",
-}
-
-
-MASKED = ("visible", "mean_average_error")
-"""The methods that know which landmarks a picture shows."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How much a profile does, where 0 means all, or what the settings say.
-
-    settings: its name in `config`. bases: seeds of learning; steps: of one picture each. world: pictures of
-    the splits of a world. most: pictures to learn from; fit, test: to regress and to test on; voters: that
-    choose tokens. views: averaged at reading; against: another number of them to compare, 0 for none. few:
-    sizes of small sets. all_forms: whether every form of a set is learned on, and all transfers are asked.
-    """
-
-    settings: str
-    bases: int = 1
-    steps: int = 0
-    world: tuple[int, int] = (600, 200)
-    most: int = 2_000
-    fit: int = 50_000
-    test: int = 0
-    voters: int = 100
-    views: int = 10
-    against: int = 1
-    few: tuple[int, ...] = (30, 100)
-    all_forms: bool = True
-
-
-PLANS = {
-    "smoke": Plan("smoke", 1, 2, (8, 4), 2_000, 6, 4, 2, 1, 2, (2,), False),
-    "quick": Plan("quick", 1, 25, (60, 30), 2_000, 40, 20, 10, 1, 0, (10,), False),
-    "reference": Plan("quick", 3, 60, (150, 50), 2_000, 80, 40, 20, 1, 10),
-    "paper": Plan("paper"),
-    "paper-10000": Plan("paper-10000"),
-}
-"""Profile -> plan; the program learns from all training pictures, and regresses on 50,000 at most."""
-
-
-def plan_of(profile: str) -> Plan:
-    """A plan by its profile's name."""
-    return PLANS[known(profile, tuple(PLANS), "profile")]
-
-
-def forms(benchmark: str, plan: Plan) -> dict[str, Benchmark]:
-    """The set that is asked for by its name, or for "all" the five, with further forms where planned."""
-    if benchmark != "all":
-        return {benchmark: BENCHMARKS[known(benchmark, ("all", *BENCHMARKS), "benchmark")]}
-    return {name: BENCHMARKS[name] for name in FIVE + (FURTHER if plan.all_forms else ())}
 
 
 @dataclass(frozen=True)
