@@ -70,15 +70,19 @@ MASKED = ("visible", "mean_average_error")
 """The methods that know which landmarks a picture shows."""
 
 
+ENOUGH = 3
+"""Bases without which a verdict would be one on a seed."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """How much a profile does, where 0 means all, or what the settings say.
 
-    settings: its name in `config`. bases: seeds of learning; steps: of one picture each, and learning_rate:
-    Adam's in them. world: pictures of the splits of a world. most: pictures to learn from; fit, test: to
-    regress and to test on; voters: that choose tokens. views: averaged at reading; against: another number of
-    them to compare, 0 for none. few: sizes of small sets. all_forms: whether every form of a set is learned
-    on, and all transfers are asked.
+    settings: its name in `config`. bases: seeds of learning, of which a verdict needs `ENOUGH`; steps: of one
+    picture each, and learning_rate: Adam's in them. world: pictures of the splits of a world. most: pictures
+    to learn from; fit, test: to regress and to test on; voters: that choose tokens. views: averaged at
+    reading; against: another number of them to compare, 0 for none. few: sizes of small sets. all_forms:
+    whether every form of a set is learned on, and all transfers are asked.
     """
 
     settings: str
@@ -111,6 +115,7 @@ _SHORT = {"learning_rate": 0.05, "views": 1}
 PLANS = {
     "smoke": Plan("smoke", all_forms=False, **_SHORT, **_SMOKE),
     "quick": Plan("quick", all_forms=False, **_SHORT, **_QUICK),
+    "quick-3": Plan("quick", bases=3, all_forms=False, **_SHORT, **_QUICK),
     "reference": Plan("quick", bases=3, **_SHORT, **_REFERENCE),
     "paper": Plan("paper"),
     "paper-10000": Plan("paper-10000"),
