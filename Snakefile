@@ -47,6 +47,7 @@ SHORT = [
     OWN_PICTURES,
 ]
 LONG = ["07_ablation_loss_weights_and_steps", PROTOCOL, BEYOND]
+BENCHMARK = "11_unsupervised_benchmarks"
 EDITING = "13_edit_by_instruction"
 VOCABULARY = "12_open_vocabulary_segmentation"
 PARAMETERS = yaml.safe_load(Path(workflow.basedir, "profiles", "notebooks.yaml").read_text())
@@ -77,7 +78,7 @@ REPRODUCE = (
 
 rule all:
     input:
-        expand("results/{notebook}/{run}/metrics.json", notebook=[*FIRST, *SHORT, *LONG, VOCABULARY, EDITING], run=RUN),
+        expand("results/{notebook}/{run}/metrics.json", notebook=[*FIRST, *SHORT, *LONG, BENCHMARK, VOCABULARY, EDITING], run=RUN),
         f"results/{READOUT}/metrics.json" if REFERENCE else [],
 
 
@@ -161,6 +162,21 @@ use rule alone as on_base with:
         out=f"results/{{notebook}}/{RUN}",
         seed=SEED,
         more=lambda wildcards: f"-p base {bases_of(wildcards.notebook)} {parameters_of(wildcards.notebook)}",
+
+
+# It learns on worlds of its own, in the layouts of five sets, and its profile says how many bases and pictures.
+rule benchmark:
+    input:
+        notebook=f"notebooks/{BENCHMARK}.ipynb",
+    output:
+        update(f"results/{BENCHMARK}/{RUN}/metrics.json"),
+    threads: 1
+    priority: 1
+    resources:
+        mem_mb=8000,
+    shell:
+        "{sys.executable} -m kp_helpers.reproduce {input.notebook} results/{BENCHMARK}/{RUN} --overwrite"
+        " -p model {MODEL:q} -p seed {SEED} -p profile {PROFILE}"
 
 
 # It draws its own pictures and measures more of them for little time: `reference` is its profile `paper`.

@@ -86,6 +86,22 @@ def rank_gaussian(maps: torch.Tensor, k: int, sigma: float, floor: float = 1e-5)
     return divergence.argsort(stable=True)[:k]
 
 
+def candidates(maps: torch.Tensor, k: int, sigma: float, by: str = "gaussian") -> torch.Tensor:
+    """The k tokens that compete for a place, (k,) indices into N of maps (N, H, W), by StableKeypoints' ways.
+
+    by: "gaussian", those nearest to one blob of `sigma` pixels (`rank_gaussian`); "entropy", those whose
+    softmax over pixels has the least entropy; "consistent", the first k, the same for every picture.
+    """
+    if by == "gaussian":
+        return rank_gaussian(maps, k, sigma)
+    _check_count("candidates", k, len(maps))
+    if by == "consistent":
+        return torch.arange(k, device=maps.device)
+    log_share = maps.flatten(1).log_softmax(dim=1)
+    entropy = -(log_share.exp() * log_share).sum(dim=1)
+    return entropy.argsort(stable=True)[:k]
+
+
 def furthest_points(maps: torch.Tensor, k: int, candidates: torch.Tensor) -> torch.Tensor:
     """k of the candidates, spread out: the furthest pair, then each time the one furthest from all chosen.
 

@@ -81,7 +81,9 @@ def select_tokens(
         noise = randomness.generator(settings.seed, "selection noise", i)
         latents = diffusion.add_noise(diffusion.encode_image(image[None]), timestep, noise)
         found = maps(diffusion, latents, context, settings.reading)[0]
-        candidates = keypoints.rank_gaussian(found, settings.candidates, settings.sigma_pixels)
+        candidates = keypoints.candidates(
+            found, settings.candidates, settings.sigma_pixels, settings.candidates_by
+        )
         chosen.append(keypoints.furthest_points(found, settings.keypoints, candidates))
     return keypoints.most_chosen(torch.stack(chosen), k)
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 from scipy.ndimage import center_of_mass
-from scipy.special import log_softmax
+from scipy.special import log_softmax, softmax
+from scipy.stats import entropy
 
 from kp_helpers import keypoints
 from kp_helpers.heatmaps import gaussian_target
@@ -110,3 +111,16 @@ def test_a_clear_peak_is_the_likelier_hit():
     assert (
         np.allclose(found, 1 / (1 + np.exp(-(level + slope * ratios.numpy())))) and found[0] > 0.9 > found[1]
     )
+
+
+def test_candidates_by_entropy_are_those_of_scipys_least():
+    maps = 9 * _maps()
+    expected = np.argsort([entropy(softmax(one.numpy().ravel().astype(float))) for one in maps])
+    assert keypoints.candidates(maps, 8, 2.0, "entropy").tolist() == expected.tolist()
+
+
+def test_candidates_may_be_the_same_for_every_picture_or_as_ever():
+    assert keypoints.candidates(_maps(), 3, 2.0, "consistent").tolist() == [0, 1, 2]
+    assert torch.equal(keypoints.candidates(_maps(), 3, 2.0), keypoints.rank_gaussian(_maps(), 3, 2.0))
+    with pytest.raises(ValueError, match="k is 9, expected 1 to 8"):
+        keypoints.candidates(_maps(), 9, 2.0, "entropy")

@@ -54,6 +54,10 @@ EXPECTED = {
         "attribute changed",
         {"first", "prompt_to_prompt", "ways", "guidance", "page"},
     ),
+    "11_unsupervised_benchmarks": (
+        "human3.6m, learned: orientation_invariant",
+        {"points", "transfer", "head", "sets"},
+    ),
     "14_your_own_pictures": ("right_foot, appended: mean error", {"labels", "found"}),
     "09_failed_approaches": (
         "left_foot, appended, coupled mode, a, as published",
@@ -83,10 +87,12 @@ def results(tmp_path_factory, tiny_sd_folder, tiny_threedpw) -> Path:
     """The results folder after all notebooks; two of them at a time, behind 02 those that need its base."""
     from helpers import tiny_vision
 
+    from kp_helpers.figures import benchmark_worlds
     from kp_helpers.figures.export import export
 
     root = tmp_path_factory.mktemp("results")
     export(root / "world", sequences=5, frames=2)
+    benchmark_worlds.export(root / "worlds", train=8, test=4)
     foreign = {"model": tiny_sd_folder, "data": tiny_threedpw}
     on_base = {**foreign, "base": root / "02_stable_keypoints" / "smoke" / "embedding.safetensors"}
     first = {"02_stable_keypoints": foreign, "03_appended_embedding": on_base, "08_evaluate_3dpw": on_base}
@@ -94,6 +100,7 @@ def results(tmp_path_factory, tiny_sd_folder, tiny_threedpw) -> Path:
     drawing = ("00_figures_world", "01_attention_extraction", "13_edit_by_instruction")
     second = dict.fromkeys(drawing, foreign)
     second["12_open_vocabulary_segmentation"] = {"variants": "control"}
+    second["11_unsupervised_benchmarks"] = {"model": tiny_sd_folder, "data": root / "worlds"}
     own = {"00_figures_world": {"data": root / "world", "pictures": 2, "samples": 2}}
     jobs = [(root, first), (root, second), (root / "own", own)]
     every = GRIDS | BEYOND
@@ -135,12 +142,8 @@ def test_a_notebook_saves_its_result(name, results):
     assert any(row["name"].startswith(wanted) for row in metrics)
     assert pictures <= {path.stem for path in (out / "figures").glob("*.png")}
     config = json.loads((out / "config.json").read_text())
-    drawn = name[:2] in (
-        "00",
-        "01",
-        "12",
-        "13",
-    )  # they measure on scenes of their own, whatever folder they show
+    # these measure on scenes and worlds of their own, whatever folder they show
+    drawn = name[:2] in ("00", "01", "11", "12", "13")
     assert config["data"]["kind"] == ("figures" if drawn else "3DPW") and config["settings"]
 
 
@@ -156,6 +159,27 @@ def test_an_ablation_keeps_its_verdicts_and_differences(name, results):
     assert {row["variant"] for row in differences} < methods and "mean position" in methods
     config = json.loads((out / "config.json").read_text())["settings"]
     assert config["joint"] == "left_foot" and config.keys() & {"variants", "views"}
+
+
+def test_the_benchmark_has_verdicts_controls_and_the_published_numbers(results):
+    out = results / "11_unsupervised_benchmarks" / "smoke"
+    rows = list(csv.DictReader((out / "verdicts.csv").open()))
+    asked = {claim.id for claim in CLAIMS if claim.notebook == "11_unsupervised_benchmarks"}
+    assert {row["id"] for row in rows} == asked and {row["verdict"] for row in rows} <= set(VERDICTS)
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert {row["method"] for row in metrics} > {
+        "learned",
+        "random",
+        "mean position",
+        "from taichi",
+        "2 views",
+    }
+    quoted = {row["joint"]: row["paper"] for row in metrics if row["paper"] is not None}
+    assert quoted["celeba_aligned"] == 3.6 and len(quoted) == 5
+    (transfer,) = (
+        row for row in csv.DictReader((out / "transfer.csv").open()) if row["learned on"] == "from taichi"
+    )
+    assert transfer["human3.6m"] and transfer["cub_aligned"]
 
 
 def test_the_base_embedding_can_be_read_again(results, tiny_sd):
@@ -227,6 +251,11 @@ def test_the_runs_can_be_shown(results):
             "03_appended_embedding",
             {"profile": "quik"},
             "ConfigError: profile is 'quik', expected one of smoke",
+        ),
+        (
+            "11_unsupervised_benchmarks",
+            {"profile": "smoke", "benchmark": "celeba"},
+            "DataError: benchmark 'celeba' is unknown, did you mean 'celeba_",
         ),
         (
             "10_beyond_the_paper",

@@ -17,6 +17,9 @@ class BaseStage(Settings):
     images_per_step: Count = Field(4, description="images whose gradients are averaged in one step")
     learning_rate: Positive = Field(5e-3, description="Adam's step size")
     candidates: Count = Field(25, description="tokens kept in a step for being nearest to a Gaussian")
+    candidates_by: Literal["gaussian", "entropy", "consistent"] = Field(
+        "gaussian", description="how they are chosen; the other two are [H]'s further strategies"
+    )
     keypoints: Count = Field(
         10, description="of the candidates, those kept for lying far apart; these are optimised"
     )

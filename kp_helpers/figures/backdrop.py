@@ -69,10 +69,11 @@ def _pictures(rng, width, border) -> list:
 
 
 def _shadows(scene: Scene) -> list:
-    """A dark patch under every person and thing."""
+    """A dark patch under every person, thing and dog."""
     spots = []
     feet = [(person.place[[0, 2]], 0.3) for person in scene.people]
     feet += [(np.array(thing.place), 0.45 * min(thing.size, 0.8)) for thing in scene.things]
+    feet += [(np.array(dog.place), 0.4 * dog.size) for dog in scene.dogs]
     for (x, z), radius in feet:
         centre, depth = scene.camera.project(np.array([x, 0.0, z]))
         spots.append((disc(centre, radius * scene.camera.focal / max(depth, 0.2), 0.28), 88))

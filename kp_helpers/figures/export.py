@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import shutil
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -25,7 +26,7 @@ LANDSCAPE, PORTRAIT = (480, 270), (270, 480)
 SPLITS = {"train": 0.4, "validation": 0.2, "test": 0.4}
 """Share of the sequences in each split, as 24, 12 and 24 of 3DPW's 60."""
 _RATE = 30.0
-_WORLD = 100_000_000
+WORLD = 100_000_000
 """Scene seeds of one world, so many that none falls on the training or the held-out pictures'."""
 _ARM, _LEG = ("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle")
 _COCO = (
@@ -35,7 +36,7 @@ _COCO = (
     *("right_eye", "left_eye", "right_ear", "left_ear"),
 )
 """COCO-18, the order of 3DPW's `poses2d`."""
-_FACE = {
+FACE = {
     "nose": (0, 0.03, 0.145),
     "right_eye": (-0.045, 0.05, 0.135),
     "left_eye": (0.045, 0.05, 0.135),
@@ -51,24 +52,33 @@ def export(folder: Path, sequences: int = 60, frames: int = 30, seed: int = 0, w
     with the same settings is kept. FileExistsError where `folder` holds anything else, `store.HeldError`
     while another process writes it.
     """
-    with store.held(Path(folder).with_name(f".{Path(folder).name}.lock")):
-        return _exported(Path(folder), sequences, frames, seed, workers)
-
-
-def _exported(folder: Path, sequences: int, frames: int, seed: int, workers: int) -> dict:
-    settings = {"sequences": sequences, "frames": frames, "seed": seed}
-    done = _finished(folder, settings)
-    if done:
-        return done
-    aside = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(aside, ignore_errors=True)
     jobs = list(enumerate(_splits(sequences)))
-    write = partial(_write_sequence, aside, frames, seed)
-    with ProcessPoolExecutor(workers) as pool:
-        names = list(tqdm(pool.map(write, jobs), total=len(jobs), desc="figures world", unit="sequence"))
-    written = manifest.write(aside, {"world": "figures", "settings": settings, "sequences": names})
-    os.rename(aside, folder)
-    return written
+
+    def write(aside: Path) -> dict:
+        one = partial(_write_sequence, aside, frames, seed)
+        with ProcessPoolExecutor(workers) as pool:
+            names = list(tqdm(pool.map(one, jobs), total=len(jobs), desc="figures world", unit="sequence"))
+        return {"sequences": names}
+
+    return whole(folder, {"sequences": sequences, "frames": frames, "seed": seed}, write)
+
+
+def whole(folder: Path, settings: dict, write: Callable[[Path], dict]) -> dict:
+    """A folder that `write` fills, moved into place when it is whole; returns its manifest, as `export` does.
+
+    write: gets the folder aside, and returns what the manifest says beside the settings.
+    """
+    folder = Path(folder)
+    with store.held(folder.with_name(f".{folder.name}.lock")):
+        done = _finished(folder, settings)
+        if done:
+            return done
+        aside = folder.with_name(f".{folder.name}.partial")
+        shutil.rmtree(aside, ignore_errors=True)
+        content = {"world": "figures", "settings": settings, **write(aside)}
+        written = manifest.write(aside, content)
+        os.rename(aside, folder)
+        return written
 
 
 def _finished(folder: Path, settings: dict) -> dict | None:
@@ -95,7 +105,7 @@ def _splits(sequences: int) -> list[str]:
 def _write_sequence(folder: Path, frames: int, seed: int, job: tuple[int, str]) -> str:
     number, split = job
     size = PORTRAIT if number % 3 == 2 else LANDSCAPE
-    sequence = draw_sequence(seed * _WORLD + number, size)
+    sequence = draw_sequence(seed * WORLD + number, size)
     name = f"{sequence.motions[0].kind}_{number:03d}"
     scenes = [sequence.scene(frame / _RATE) for frame in range(frames)]
     pictures = [render(scene) for scene in scenes]
@@ -152,7 +162,7 @@ def _record(name: str, sequence: Sequence, scenes: list[Scene], pictures: list[P
         "v_template_clothed": [OFFSETS * person.scale for person in scenes[0].people],
         "texture_maps": [[] for _ in people],
         "poses2d": [
-            np.stack([_detection(s, p, person) for s, p in zip(scenes, pictures, strict=True)])
+            np.stack([detection(s, p, person) for s, p in zip(scenes, pictures, strict=True)])
             for person in people
         ],
         "jointPositions": [np.stack([p.people[person].world.ravel() for p in pictures]) for person in people],
@@ -170,7 +180,7 @@ def _places(scenes: list[Scene], person: int) -> np.ndarray:
     return np.stack([scene.people[person].place for scene in scenes])
 
 
-def _detection(scene: Scene, picture: Picture, number: int) -> np.ndarray:
+def detection(scene: Scene, picture: Picture, number: int) -> np.ndarray:
     """(3, 18) rows x, y, confidence in COCO-18's order; all zero where fewer than six joints are found.
 
     The world knows the truth, so a found joint is where it is; the confidence is 0.9 where it is seen and
@@ -181,8 +191,8 @@ def _detection(scene: Scene, picture: Picture, number: int) -> np.ndarray:
     head = INDEX["head"]
     rows = np.zeros((3, len(_COCO)))
     for column, name in enumerate(_COCO):
-        if name in _FACE:
-            point = joints[head] + rotations[head] @ (np.array(_FACE[name]) * person.scale)
+        if name in FACE:
+            point = joints[head] + rotations[head] @ (np.array(FACE[name]) * person.scale)
             seen = bool(labels.visible[head])
         else:
             point, seen = joints[INDEX[name]], bool(labels.visible[INDEX[name]])

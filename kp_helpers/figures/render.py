@@ -7,6 +7,7 @@ from PIL import Image, ImageDraw
 
 from kp_helpers.figures import backdrop
 from kp_helpers.figures.bodies import body_parts
+from kp_helpers.figures.dogs import dog_parts
 from kp_helpers.figures.scene import LIMBS, Scene
 from kp_helpers.figures.shapes import PLAIN, Part
 from kp_helpers.figures.skeleton import forward_kinematics
@@ -29,7 +30,9 @@ class Segment:
 
 @dataclass(frozen=True)
 class Labels:
-    """A person's joints: `world` (24, 3) metres, `pixels` (24, 2) of the frame, `visible` (24,) bool."""
+    """A person's joints, K = 24, or a dog's landmarks, 15: `world` (K, 3) metres, `pixels` (K, 2) of the
+    frame, `visible` (K,) bool.
+    """
 
     world: np.ndarray
     pixels: np.ndarray
@@ -38,7 +41,8 @@ class Labels:
 
 @dataclass(frozen=True)
 class Picture:
-    """`image` (H, W, 3) uint8, `segments` (H, W) uint8 numbers of `table`'s rows, `people` in scene order.
+    """`image` (H, W, 3) uint8, `segments` (H, W) uint8 numbers of `table`'s rows, `people` and `dogs` in
+    scene order.
 
     `limbs` (H, W) uint8 is 0 where no limb is seen, else 1 + 4 * person + the limb's place in `LIMBS`.
     """
@@ -48,6 +52,7 @@ class Picture:
     limbs: np.ndarray
     table: tuple[Segment, ...]
     people: tuple[Labels, ...]
+    dogs: tuple[Labels, ...] = ()
 
     def mask(self, label: str, entity: str | None = None) -> np.ndarray:
         """(H, W) bool: where `label` is seen, of one entity or of any: a class, a limb, or "person"."""
@@ -70,8 +75,10 @@ def render(scene: Scene) -> Picture:
     image = _colour(parts, ids, shade, scene)
     middle = ids[SUPERSAMPLING // 2 :: SUPERSAMPLING, SUPERSAMPLING // 2 :: SUPERSAMPLING]
     segments, table = _panoptic(parts, middle)
-    people = tuple(_labels(scene, number, parts, middle) for number in range(len(scene.people)))
-    return Picture(image, segments, _limbs(parts)[middle], table, people)
+    joints = (forward_kinematics(one.pose, one.place, one.scale)[0] for one in scene.people)
+    people = [_labels(world, f"person {n}", scene, parts, middle) for n, world in enumerate(joints)]
+    dogs = [_labels(dog.points(), f"dog {n}", scene, parts, middle) for n, dog in enumerate(scene.dogs)]
+    return Picture(image, segments, _limbs(parts)[middle], table, tuple(people), tuple(dogs))
 
 
 def limb_number(limb: str, person: int) -> int:
@@ -86,6 +93,8 @@ def _all_parts(scene: Scene) -> list[Part]:
         parts += body_parts(person, f"person {number}", scene.camera, slope)
     for number, thing in enumerate(scene.things):
         parts += thing_parts(thing, f"thing {number}", scene.camera, slope)
+    for number, dog in enumerate(scene.dogs):
+        parts += dog_parts(dog, f"dog {number}", scene.camera, slope)
     return parts
 
 
@@ -141,16 +150,14 @@ def _limbs(parts: list[Part]) -> np.ndarray:
     return lookup
 
 
-def _labels(scene: Scene, number: int, parts: list[Part], middle: np.ndarray) -> Labels:
-    """Joints of person `number`; visible: in the frame, and a part that carries the joint is on top there."""
-    person = scene.people[number]
-    world, _ = forward_kinematics(person.pose, person.place, person.scale)
+def _labels(world: np.ndarray, entity: str, scene: Scene, parts: list[Part], middle: np.ndarray) -> Labels:
+    """Places (K, 3) of an entity; visible: in the frame, and on top there a part that carries the place."""
     pixels, depth = scene.camera.project(world)
     height, width = middle.shape
     inside = (depth > 0.2) & (pixels >= 0).all(-1) & (pixels < (width, height)).all(-1)
-    visible = np.zeros(24, bool)
-    for joint in np.flatnonzero(inside):
-        column, row = pixels[joint].astype(int)
+    visible = np.zeros(len(world), bool)
+    for place in np.flatnonzero(inside):
+        column, row = pixels[place].astype(int)
         top = parts[middle[row, column]]
-        visible[joint] = top.entity == f"person {number}" and joint in top.joints
+        visible[place] = top.entity == entity and place in top.joints
     return Labels(world, pixels, visible)

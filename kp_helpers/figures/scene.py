@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from kp_helpers.figures.camera import Camera, look_at
+from kp_helpers.figures.dogs import Dog
 from kp_helpers.figures.motion import MOTIONS, SEAT_HEIGHT, Motion, draw_motion
 from kp_helpers.figures.palette import COLOURS, GROUNDS, SKIN_TONES
 
@@ -58,7 +59,10 @@ class Thing:
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything that a picture shows. `light` is the brightness and its slope from left to right."""
+    """Everything that a picture shows. `light` is the brightness and its slope from left to right.
+
+    `dogs` are articulated, those among the `things` are flat; scenes that are drawn have none.
+    """
 
     camera: Camera
     people: tuple[Person, ...]
@@ -68,6 +72,7 @@ class Scene:
     wall: str
     light: tuple[float, float]
     seed: int
+    dogs: tuple[Dog, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -49,13 +49,19 @@ def orientation_invariant(predicted: ArrayLike, true: ArrayLike, *, legacy: bool
     21, 21 that of 28, and 29 stays.
     """
     plain = _errors(predicted, true)
-    if plain.shape[1] != 32:
-        raise ValueError(f"predicted has {plain.shape[1]} points, expected Human3.6M's 32")
+    exchanged = _errors(exchange_sides(predicted, legacy=legacy), true)
+    return 128 * np.minimum(plain.mean(axis=-1), exchanged.mean(axis=-1))
+
+
+def exchange_sides(points: ArrayLike, *, legacy: bool = False) -> np.ndarray:
+    """Human3.6M's points (..., 32, 2) with left and right exchanged; legacy as in `orientation_invariant`."""
+    points = np.asarray(points, float)
+    if points.shape[-2:] != (32, 2):
+        raise ValueError(f"predicted has {points.shape[-2]} points, expected Human3.6M's 32")
     order = np.arange(32)
     for right, left in LEGACY_PAIRS if legacy else PAIRS:
         order[right], order[left] = left, right
-    exchanged = _errors(np.asarray(predicted, float)[:, order], true)
-    return 128 * np.minimum(plain.mean(axis=-1), exchanged.mean(axis=-1))
+    return points[..., order, :]
 
 
 def _errors(predicted: ArrayLike, true: ArrayLike) -> np.ndarray:

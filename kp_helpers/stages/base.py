@@ -36,8 +36,8 @@ class BaseTokens:
         maps: (2, N, S, S), plain and on the view theta (1, 2, 3).
         """
         plain, moved = maps
-        sigma = self.settings.sigma_pixels
-        candidates = keypoints.rank_gaussian(plain.detach(), self.settings.candidates, sigma)
+        sigma, chosen_by = self.settings.sigma_pixels, self.settings.candidates_by
+        candidates = keypoints.candidates(plain.detach(), self.settings.candidates, sigma, chosen_by)
         chosen = keypoints.furthest_points(moved.detach(), self.settings.keypoints, candidates)
         return {
             "localization": losses.localization_loss(plain[chosen], sigma),
