@@ -22,24 +22,23 @@ def cross_attention_layers(unet) -> tuple[str, ...]:
     return tuple(sorted(names, key=lambda name: _BLOCKS[name.split(".")[0]]))
 
 
-def readout_layers(unet, finest: int = 0) -> tuple[str, ...]:
+def readout_layers(unet) -> tuple[str, ...]:
     """The layers that are read unless they are named: of the first four attention modules of the up path the
-    last layer each, or those of its last `finest` modules.
+    last layer each.
 
     In Stable Diffusion 1 and 2 a module holds one layer, and the first four are StableKeypoints': three at a
     quarter of the latent's side, one at half. SDXL stacks up to ten in a module.
     """
-    count = finest or READOUT_MODULES
     last: dict[str, str] = {}
     for name in cross_attention_layers(unet):
         if name.startswith("up_blocks."):
             last[name.partition(".transformer_blocks.")[0]] = name
-    if len(last) < count:
+    if len(last) < READOUT_MODULES:
         raise AttentionError(
-            f"the U-Net's up path has {len(last)} cross-attention modules, expected {count}; "
+            f"the U-Net's up path has {len(last)} cross-attention modules, expected {READOUT_MODULES}; "
             "name the layers to read"
         )
-    return tuple(last.values())[-finest:] if finest else tuple(last.values())[:count]
+    return tuple(last.values())[:READOUT_MODULES]
 
 
 def checked_layers(unet, layers) -> tuple[str, ...]:

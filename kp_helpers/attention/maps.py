@@ -94,17 +94,15 @@ def summed_map(
         return summed_share(coarse, (size, size) if isinstance(size, int) else size, rivals)
 
 
-def spatial_maps(
-    unet, asked: list[Query], context, *, size: int | tuple[int, int] = 128, groups: int = 1
-) -> torch.Tensor:
-    """Softmax over *pixels* of the mean logit, (B, groups, size, size); each map sums to 1.
+def spatial_maps(unet, asked: list[Query], context, *, size: int | tuple[int, int] = 128) -> torch.Tensor:
+    """Softmax over *pixels* of the mean logit, (B, 1, size, size), which sums to 1.
 
-    The mean goes over heads, layers and the tokens of a group: the context, as for `maps_from_queries`, is
-    that many groups of N / groups tokens, one behind the other. No token competes with another, so what the
-    base says of a pixel takes nothing away. The mean logit is linear in the tokens.
+    The mean goes over heads, layers and the tokens of the context, as for `maps_from_queries`. No token
+    competes with another, so what the base says of a pixel takes nothing away. The mean logit is linear in
+    the tokens.
     """
-    means = [own.mean(dim=1).unflatten(1, (groups, -1)) for own in _logits_of_layers(unet, asked, context)]
-    logits = torch.stack([upsample(one.mean(dim=2), size) for one in means]).mean(dim=0)
+    means = [logits.mean(dim=(1, 2))[:, None] for logits in _logits_of_layers(unet, asked, context)]
+    logits = torch.stack([upsample(mean, size) for mean in means]).mean(dim=0)
     return logits.flatten(-2).softmax(dim=-1).view_as(logits)
 
 

@@ -42,6 +42,8 @@ class AppendedTokens:
         *,
         cache: str | Path | ReadoutCache | None = None,
     ):
+        if settings.readout == "linear":
+            raise ValueError("readout is 'linear', which is fitted and not learned: expected `linear_fit`")
         self.diffusion, self.settings = diffusion, settings
         self.base = starts.base_tokens(diffusion, base, settings)
         self.points = checked_points(points, len(images))
