@@ -108,6 +108,8 @@ class TunerSession:
 
     def save_embedding(self) -> Path:
         """Write the tokens that are shown; ValueError while a step is under way or before the first."""
+        if not self.running:
+            self.wait()  # the look that follows a pause may be under way still
         seen, run = self.seen, self.current
         if self.running or not run.step or seen is None or (seen.run, seen.step) != (run, run.step):
             raise ValueError("no embedding to save yet: run a step or more, then pause")
