@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 
 from kp_helpers import metrics, reading, regress
-from kp_helpers.config import BaseStage, Protocol, Reading, TestTime
+from kp_helpers.config import BaseStage, Protocol, TestTime
 from kp_helpers.data import KeypointSample, Samples
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.evaluate.benchmark_sets import BENCHMARKS, MASKED, UNITS, Benchmark
@@ -73,8 +73,8 @@ def predict(
 ) -> np.ndarray:
     """Predict all: the keypoints (n, K, 2) of the samples."""
 
-    def maps_of(latents: torch.Tensor, level: Reading, _mirrored: bool) -> torch.Tensor:
-        return reading.maps(diffusion, latents, tokens.context, level, tokens.chosen)
+    def maps_of(latents: torch.Tensor, _: bool) -> torch.Tensor:
+        return reading.maps(diffusion, latents, tokens.context, settings.reading, tokens.chosen)
 
     found = []
     for first in range(0, len(samples), AT_ONCE):
