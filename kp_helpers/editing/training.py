@@ -80,7 +80,7 @@ def windows(before: torch.Tensor, after: torch.Tensor, step: int, generator: tor
         return before, after
     height, width = before.shape[-2:]
     side = int(WINDOW * width)
-    places = torch.multinomial(changed(before, after).flatten(1) + 1e-3, 1, generator=generator)[:, 0]
+    places = torch.multinomial(changed(before, after).flatten(1) + 1e-6, 1, generator=generator)[:, 0]
     slack = torch.rand(2, len(before), generator=generator)
     cut = []
     for n, place in enumerate(places.tolist()):
