@@ -85,7 +85,7 @@ def windows(before: torch.Tensor, after: torch.Tensor, step: int, generator: tor
     cut = []
     for n, place in enumerate(places.tolist()):
         row, column = (
-            min(max(int(middle - side * share), 0), size - side)
+            min(max(int(middle - (side - 1) * share), 0), size - side)
             for middle, share, size in zip(
                 divmod(place, width), slack[:, n].tolist(), (height, width), strict=True
             )
