@@ -32,3 +32,24 @@ def tiny_threedpw(tmp_path_factory) -> Path:
             content = threedpw_folder.sequence_content(f"{split}_{number:02d}")
             threedpw_folder.write_sequence(root, split, content)
     return root
+
+
+@pytest.fixture(scope="session")
+def images():
+    """Three pictures of noise, (3, 3, 128, 128)."""
+    import torch
+
+    return torch.rand(3, 3, 128, 128, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(scope="session")
+def two_images(images):
+    return images[:2]
+
+
+@pytest.fixture(scope="session")
+def base(tiny_sd):
+    """Twelve random tokens for `tiny_sd`, (12, D)."""
+    from kp_helpers import embeddings
+
+    return embeddings.initialise(12, tiny_sd.context_width, 5, scale=4.0)

@@ -13,6 +13,7 @@ from kp_helpers.data import DataError, KeypointSample, ThreeDPW
 from kp_helpers.evaluate import Found, Framed
 from kp_helpers.figures.export import export
 from kp_helpers.geometry import Square
+from kp_helpers.metrics import Metric
 
 SEGMENTS = [
     {"number": 0, "label": "sky", "entity": "backdrop", "colour": "blue"},
@@ -57,7 +58,7 @@ def sample(tmp_path) -> KeypointSample:
     )
 
 
-def misses(found: list[Found]) -> list[evaluate.Measured]:
+def misses(found: list[Found]) -> list[Metric]:
     return evaluate.report(evaluate.surroundings(found), evaluate.MISSES)
 
 

@@ -116,13 +116,16 @@ def test_the_facts_of_a_run(tmp_path):
     assert facts["versions"]["torch"].startswith("2.13") and facts["determinism"].startswith("A: ")
 
 
-@pytest.mark.parametrize(("place", "kind"), [("sequenceFiles/train", "3DPW"), ("pictures", "own pictures")])
+@pytest.mark.parametrize(
+    ("place", "kind"), [("sequenceFiles/train", "3DPW"), ("pictures", "the folder CelebA")]
+)
 def test_data_without_a_manifest_is_hashed_by_names_and_sizes(place, kind, tmp_path):
-    (tmp_path / place).mkdir(parents=True)
-    (tmp_path / place / "a.pkl").write_bytes(b"1")
-    first = describe_data(tmp_path)
-    (tmp_path / place / "a.pkl").write_bytes(b"12")
-    second = describe_data(tmp_path)
+    folder = tmp_path / "CelebA"
+    (folder / place).mkdir(parents=True)
+    (folder / place / "a.pkl").write_bytes(b"1")
+    first = describe_data(folder)
+    (folder / place / "a.pkl").write_bytes(b"12")
+    second = describe_data(folder)
     assert first["kind"] == second["kind"] == kind and first["sha256"] != second["sha256"]
     with pytest.raises(ResultsError, match="none is no folder"):
         describe_data(tmp_path / "none")

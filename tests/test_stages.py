@@ -13,16 +13,6 @@ BASE = BaseStage(
 APPENDED = AppendedStage(steps=3, images_per_step=2, reading=READING, seed=6, ratio=0.25, augmentation_pool=2)
 
 
-@pytest.fixture(scope="module")
-def images():
-    return torch.rand(3, 3, 128, 128, generator=torch.Generator().manual_seed(0))
-
-
-@pytest.fixture(scope="module")
-def base(tiny_sd):
-    return embeddings.initialise(12, tiny_sd.context_width, 5, scale=4.0)
-
-
 POINTS = torch.tensor([[0.2, 0.3], [0.7, 0.6], [0.5, 0.9]])
 
 

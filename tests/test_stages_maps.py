@@ -18,40 +18,30 @@ SETTINGS = AppendedStage(
 POINTS = torch.tensor([[0.2, 0.3], [0.7, 0.6]])
 
 
-@pytest.fixture(scope="module")
-def images():
-    return torch.rand(2, 3, 128, 128, generator=torch.Generator().manual_seed(0))
-
-
-@pytest.fixture(scope="module")
-def base(tiny_sd):
-    return embeddings.initialise(12, tiny_sd.context_width, 5, scale=4.0)
-
-
-def learned(tiny_sd, base, images, settings, **where) -> torch.Tensor:
-    run = Run(AppendedTokens(tiny_sd, base, images, POINTS, settings, **where))
+def learned(tiny_sd, base, two_images, settings, **where) -> torch.Tensor:
+    run = Run(AppendedTokens(tiny_sd, base, two_images, POINTS, settings, **where))
     list(run)
     return run.result.tokens
 
 
 def test_a_second_run_reads_what_the_first_wrote_and_learns_the_same(
-    tiny_sd, base, images, tmp_path, monkeypatch
+    tiny_sd, base, two_images, tmp_path, monkeypatch
 ):
-    expected = learned(tiny_sd, base, images, SETTINGS)
-    assert torch.equal(learned(tiny_sd, base, images, SETTINGS, cache=tmp_path), expected)
+    expected = learned(tiny_sd, base, two_images, SETTINGS)
+    assert torch.equal(learned(tiny_sd, base, two_images, SETTINGS, cache=tmp_path), expected)
     assert len(list(tmp_path.iterdir())) == 2, "an image in each of two steps"
 
     def never(*args, **kwargs):
         raise AssertionError("the U-Net ran")
 
     monkeypatch.setattr(attention, "queries", never)
-    assert torch.equal(learned(tiny_sd, base, images, SETTINGS, cache=tmp_path), expected)
+    assert torch.equal(learned(tiny_sd, base, two_images, SETTINGS, cache=tmp_path), expected)
     other = SETTINGS.replace(learning_rate=0.01, target="cauchy", ratio=0.5, target_weight=2.0)
-    assert learned(tiny_sd, base, images, other, cache=tmp_path).shape == (6, 32)
+    assert learned(tiny_sd, base, two_images, other, cache=tmp_path).shape == (6, 32)
 
 
-def key(tiny_sd, base, images, settings, image: int = 0, view: int = 0) -> str:
-    views = TrainingViews(tiny_sd, images, settings, 2)
+def key(tiny_sd, base, two_images, settings, image: int = 0, view: int = 0) -> str:
+    views = TrainingViews(tiny_sd, two_images, settings, 2)
     return ReadoutMaps(views, base, ReadoutCache())._key(image, view)
 
 
@@ -66,30 +56,30 @@ def key(tiny_sd, base, images, settings, image: int = 0, view: int = 0) -> str:
         {"reading": READING.replace(layers=("up_blocks.1.attentions.0.transformer_blocks.0.attn2",))},
     ],
 )
-def test_other_numbers_have_another_key(tiny_sd, base, images, changes):
-    mine = key(tiny_sd, base, images, SETTINGS)
-    assert key(tiny_sd, base, images, SETTINGS.replace(**changes)) != mine
+def test_other_numbers_have_another_key(tiny_sd, base, two_images, changes):
+    mine = key(tiny_sd, base, two_images, SETTINGS)
+    assert key(tiny_sd, base, two_images, SETTINGS.replace(**changes)) != mine
 
 
-def test_another_picture_view_base_or_place_has_another_key(tiny_sd, base, images):
-    moved = images.roll(1, dims=0)
-    found = [key(tiny_sd, base, images, SETTINGS, image, view) for image in (0, 1) for view in (0, 1)]
-    found += [key(tiny_sd, base + 1e-6, images, SETTINGS), key(tiny_sd, base, moved, SETTINGS)]
+def test_another_picture_view_base_or_place_has_another_key(tiny_sd, base, two_images):
+    moved = two_images.roll(1, dims=0)
+    found = [key(tiny_sd, base, two_images, SETTINGS, image, view) for image in (0, 1) for view in (0, 1)]
+    found += [key(tiny_sd, base + 1e-6, two_images, SETTINGS), key(tiny_sd, base, moved, SETTINGS)]
     assert len(set(found)) == 6
 
 
-def test_a_view_is_learned_from_as_it_is_read(tiny_sd, base, images):
+def test_a_view_is_learned_from_as_it_is_read(tiny_sd, base, two_images):
     tokens = base[:3] + 1
-    views = TrainingViews(tiny_sd, images, SETTINGS.replace(readout="mean"), 2)
+    views = TrainingViews(tiny_sd, two_images, SETTINGS.replace(readout="mean"), 2)
     maps = ReadoutMaps(views, base, ReadoutCache())(tokens, 1, 0)
     queries = reading.queries(tiny_sd, views.latents(1, 0), base, READING)
     joint = reading.joint_map(tiny_sd, Appended(base, tokens, "mean", mode="readout"), queries, 32)
     assert torch.allclose(maps.mean(dim=1), joint, atol=1e-5)
 
 
-def test_without_a_pool_nothing_is_held_in_memory(tiny_sd, base, images):
+def test_without_a_pool_nothing_is_held_in_memory(tiny_sd, base, two_images):
     cache = ReadoutCache()
     for pool, held in ((0, 0), (1, 1)):
-        views = TrainingViews(tiny_sd, images, SETTINGS, pool)
+        views = TrainingViews(tiny_sd, two_images, SETTINGS, pool)
         ReadoutMaps(views, base, cache)(embeddings.initialise(3, 32, 1), 0, 0)
         assert len(cache._memory) == held

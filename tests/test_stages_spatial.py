@@ -17,11 +17,6 @@ POINTS = torch.tensor([[0.2, 0.3], [0.7, 0.6]])
 
 
 @pytest.fixture(scope="module")
-def images():
-    return torch.rand(2, 3, 128, 128, generator=torch.Generator().manual_seed(0))
-
-
-@pytest.fixture(scope="module")
 def base(tiny_sd):
     return embeddings.initialise(8, tiny_sd.context_width, 5, scale=4.0)
 
@@ -31,16 +26,16 @@ def _finished(run):
 
 
 @pytest.mark.parametrize("mode", ["coupled", "readout"])
-def test_a_spatial_map_is_the_mean_logits_softmax_over_pixels(tiny_sd, images, base, mode):
+def test_a_spatial_map_is_the_mean_logits_softmax_over_pixels(tiny_sd, two_images, base, mode):
     """The first step's target loss and what is read in the end, from mean logits that are written out."""
     settings = SETTINGS.replace(mode=mode, readout="spatial", objective="cross_entropy", steps=1)
     seed = next(seed for seed in range(99) if randomness.image_order(seed, 2, 0, 1) == [0])
     (record,), found = _finished(
-        Run(AppendedTokens(tiny_sd, base, images, POINTS, settings.replace(seed=seed)))
+        Run(AppendedTokens(tiny_sd, base, two_images, POINTS, settings.replace(seed=seed)))
     )
     tokens = embeddings.initialise(2, 32, seed, purpose="appended")
     noise = randomness.generator(seed, "noise", 0, 0)
-    latents = tiny_sd.add_noise(tiny_sd.encode_image(images[:1].repeat(2, 1, 1, 1)), 20, noise)[:1]
+    latents = tiny_sd.add_noise(tiny_sd.encode_image(two_images[:1].repeat(2, 1, 1, 1)), 20, noise)[:1]
     target = gaussian_target(POINTS[:1], 16, 0.1).flatten()
     for learned, loss in ((tokens, record.parts["target"]), (found.tokens, None)):
         context = torch.cat([base, learned]) if mode == "coupled" else base

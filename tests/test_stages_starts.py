@@ -21,11 +21,6 @@ def images():
     return (found + 0.2 * torch.rand(found.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
 
 
-@pytest.fixture(scope="module")
-def base(tiny_sd):
-    return embeddings.initialise(12, tiny_sd.context_width, 5, scale=4.0)
-
-
 def _run(tiny_sd, base, images, **changes):
     return Run(AppendedTokens(tiny_sd, base, images, POINTS, SETTINGS.replace(**changes)))
 

@@ -5,7 +5,7 @@ default is the kit's own choice, and the field says so. A wrong setting is a `Co
 names it.
 """
 
-from kp_helpers.config.profiles import Change, Profile, profile
+from kp_helpers.config.profiles import PRESETS, Change, Profile, profile
 from kp_helpers.config.protocol import Protocol
 from kp_helpers.config.reading import Augmentation, Reading, TestTime
 from kp_helpers.config.settings import (

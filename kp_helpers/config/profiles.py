@@ -61,12 +61,12 @@ def profile(name: str, *, seed: int = 0, preset: str = "paper") -> Profile:
     seed: goes into every group that draws random numbers. preset: what is changed in the profile, "paper" for
     nothing, "best" for the kit's own recipe.
     """
-    for what, found, known in (("profile", name, _PROFILES), ("preset", preset, _PRESETS)):
+    for what, found, known in (("profile", name, _PROFILES), ("preset", preset, PRESETS)):
         if found not in known:
             raise ConfigError(f"{what} is {found!r}, expected one of {', '.join(known)}")
     groups = {"base": BaseStage, "appended": AppendedStage, "test": TestTime, "protocol": Protocol}
     named = {group: kind(**_PROFILES[name].get(group, {}), seed=seed) for group, kind in groups.items()}
-    return _PRESETS[preset].applied(Profile(**named))
+    return PRESETS[preset].applied(Profile(**named))
 
 
 _SMALL = Reading(map_size=64)
@@ -86,7 +86,7 @@ _PROFILES: dict[str, dict[str, dict]] = {
     "paper": {},
     "paper-10000": {"base": {"steps": 10_000}},
 }
-_PRESETS = {
+PRESETS = {
     "paper": Change(),
     "best": Change(
         appended={"mode": "readout", "readout": "linear", "base": "caption"}, test={"mirror": True}

@@ -51,7 +51,6 @@ from kp_helpers.evaluate.ridge import references, ridge_name, with_labels
 from kp_helpers.evaluate.scores import (
     PRIMARY,
     SHOWN,
-    Measured,
     beside_paper,
     differences,
     directions,

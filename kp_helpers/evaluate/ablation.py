@@ -8,8 +8,9 @@ from kp_helpers.config import Profile
 from kp_helpers.evaluate.controls import MEAN
 from kp_helpers.evaluate.measures import ALL
 from kp_helpers.evaluate.protocol import appended_name
-from kp_helpers.evaluate.scores import SHOWN, Measured, differences, listed, report, summarise, table
+from kp_helpers.evaluate.scores import SHOWN, differences, listed, report, summarise, table
 from kp_helpers.intervals import p_text
+from kp_helpers.metrics import Metric
 
 
 def against(scores: pd.DataFrame, default: str) -> pd.DataFrame:
@@ -35,7 +36,7 @@ def variants_table(scores: pd.DataFrame, default: str) -> pd.DataFrame:
     return rows
 
 
-def measured_variants(scores: pd.DataFrame, settings: Profile, quoted: Mapping[str, int]) -> list[Measured]:
+def measured_variants(scores: pd.DataFrame, settings: Profile, quoted: Mapping[str, int]) -> list[Metric]:
     """What `results` keeps of a sweep: the protocol's numbers of each variant, named with the mode.
 
     quoted: the variants that the paper's numbers stand beside, with their numbers of training images.

@@ -5,22 +5,20 @@ Points are (n, K, 2) in [0,1] of the square that the model sees, in the order of
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 
 from kp_helpers import metrics, reading, regress
-from kp_helpers.config import BaseStage, Protocol, TestTime
+from kp_helpers.config import Protocol, TestTime
 from kp_helpers.data import KeypointSample, Samples
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.evaluate.benchmark_sets import BENCHMARKS, MASKED, UNITS, Benchmark
 from kp_helpers.evaluate.measures import SQUARE_SHARE, Measure
 from kp_helpers.evaluate.protocol import framed
-from kp_helpers.evaluate.scores import Measured, report
-from kp_helpers.metrics import stable_keypoints
-from kp_helpers.stages import BaseTokens, Run
+from kp_helpers.evaluate.scores import report
+from kp_helpers.metrics import Metric, stable_keypoints
 
 AT_ONCE, REACH = 32, 0.2
 """Pictures that are in memory at once, and the share of the square to which the PCK curve goes."""
@@ -58,14 +56,6 @@ def labelled(benchmark: Benchmark, samples: Samples, count: int, seed: int) -> L
     points = [torch.cat([view.points(joint) for joint in samples.joints]) for view in views]
     seen = np.array([[sample.visible[joint] for joint in samples.joints] for sample in picked])
     return Labelled(picked, torch.stack(points).double().nan_to_num(0.5).numpy(), seen)
-
-
-def learn(diffusion: Diffusion, images: torch.Tensor, stage: BaseStage, root: Path | None) -> torch.Tensor:
-    """A context (N, D) from images (n, 3, S, S) without labels; root: as for `stages.Run`."""
-    run = Run(BaseTokens(diffusion, images, stage), root)
-    for _ in run:
-        pass
-    return run.result
 
 
 def predict(
@@ -130,7 +120,7 @@ def mean_place(fit: Labelled, count: int) -> np.ndarray:
     return np.broadcast_to(mean, (count, *mean.shape))
 
 
-def summary(scores: pd.DataFrame) -> list[Measured]:
+def summary(scores: pd.DataFrame) -> list[Metric]:
     """Every measure of each set and method over its runs and pictures, with the published number beside."""
     measured = []
     for name, rows in scores.groupby("joint", sort=False):

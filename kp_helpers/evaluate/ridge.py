@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 import torch
 
-from kp_helpers.attention import Query, linear_features
-from kp_helpers.config import Profile, TestTime
+from kp_helpers.attention import linear_features
+from kp_helpers.config import Profile
 from kp_helpers.data import KeypointSample
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.evaluate import controls
 from kp_helpers.evaluate.protocol import Found, draw_run, framed, located
 from kp_helpers.heatmaps import gaussian_target
 from kp_helpers.reading import noised_views, points_over_views, queries
-from kp_helpers.stages.linear import STRENGTH, Fit, fit, moments
+from kp_helpers.stages.linear import STRENGTH, Fit, fit, moments_of_picture
 
 
 def with_labels(method: str, labels: int) -> str:
@@ -73,21 +73,13 @@ def _fits(
     labels: Sequence[int],
 ) -> list[Fit]:
     """A fit for each number of labels; each picture is seen once, and its pixels are not kept."""
-    size, total, found = settings.test.reading.map_size, None, {}
+    look, total, found = settings.test.reading, None, {}
     for number, sample in enumerate(train[: max(labels)]):
         one = framed([sample], diffusion.image_size, settings.protocol)
-        asked = _asked(diffusion, base, one.images, number, settings.test)
-        target = gaussian_target(one.points(joint), size, settings.appended.sigma)
-        own = moments(linear_features(asked, size), target.to(base.device))
+        target = gaussian_target(one.points(joint), look.map_size, settings.appended.sigma)[0]
+        latents = noised_views(diffusion, one.images, [(number, 0)], settings.test)
+        own = moments_of_picture(diffusion, base, latents, target.to(base.device), look)
         total = own if total is None else total + own
         if number + 1 in labels:
-            found[number + 1] = fit(total, STRENGTH * size**2)
+            found[number + 1] = fit(total, STRENGTH * look.map_size**2)
     return [found[count] for count in labels]
-
-
-def _asked(
-    diffusion: Diffusion, base: torch.Tensor, image: torch.Tensor, number: int, settings: TestTime
-) -> list[Query]:
-    """The queries of a training picture as it is, under the noise of its number."""
-    latents = noised_views(diffusion, image, [(number, 0)], settings)
-    return queries(diffusion, latents, base, settings.reading)

@@ -10,6 +10,7 @@ import pandas as pd
 from kp_helpers import intervals, metrics
 from kp_helpers.evaluate.measures import ALL, Measure, in_direction, values
 from kp_helpers.evaluate.protocol import Found
+from kp_helpers.metrics import Metric
 from kp_helpers.metrics.paper import MEASURES, PAPER
 
 PRIMARY = {column: ALL[column] for column in ("within", "auc")}
@@ -18,30 +19,6 @@ SHOWN = {column: ALL[column] for column in (*PRIMARY, "in_direction")}
 
 _COMPARED = {column: ALL[column] for column in (*SHOWN, "error")}
 _PROTOCOL = {column: ALL[column] for column in (*SHOWN, "other_side", "mirror", "error")}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Measured:
-    """One number of a joint and method, with the fields of `results.Metric` behind the first three."""
-
-    joint: str
-    method: str
-    measure: str
-    value: float | None
-    n: int
-    unit: str = "%"
-    threshold: str = ""
-    normaliser: str = ""
-    sd: float | None = None
-    interval: tuple[float, float] | None = None
-    paper: float | None = None
-    paper_sd: float | None = None
-    source: str = ""
-    train_images: int | None = None
-
-    def metric(self) -> dict:
-        """The fields of `results.Metric`."""
-        return {"name": f"{self.joint}, {self.method}: {self.measure}", **asdict(self)}
 
 
 def score(found: Iterable[Found], half_angle: float = 45.0) -> pd.DataFrame:
@@ -53,7 +30,7 @@ def score(found: Iterable[Found], half_angle: float = 45.0) -> pd.DataFrame:
     return _rows(found, lambda one: values(one, half_angle), ALL)
 
 
-def report(scores: pd.DataFrame, measures: Mapping[str, Measure] = ALL) -> list[Measured]:
+def report(scores: pd.DataFrame, measures: Mapping[str, Measure] = ALL) -> list[Metric]:
     """Every measure of each joint and method, in percent, over all runs and images of `score`'s rows.
 
     value: the mean over the n predictions that it is defined for, of misses over the misses. sd: of the runs'
@@ -68,7 +45,7 @@ def report(scores: pd.DataFrame, measures: Mapping[str, Measure] = ALL) -> list[
     return found
 
 
-def listed(measured: Iterable[Measured]) -> pd.DataFrame:
+def listed(measured: Iterable[Metric]) -> pd.DataFrame:
     """One number a row, as it is saved: low and high are its interval's bounds, in `unit` like the value."""
     rows = []
     for one in measured:
@@ -78,7 +55,7 @@ def listed(measured: Iterable[Measured]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*columns, "value", "sd", "low", "high", "n", "unit"])
 
 
-def summarise(scores: pd.DataFrame, train_images: int | None = None) -> list[Measured]:
+def summarise(scores: pd.DataFrame, train_images: int | None = None) -> list[Metric]:
     """The protocol's own numbers of `report`; with a number of training images, the paper's beside them."""
     measured = report(scores, _PROTOCOL)
     if train_images is None:
@@ -201,17 +178,18 @@ def _by_run(rows: pd.DataFrame, column: str) -> dict[str, pd.DataFrame]:
     return {"mean": 100 * mean, "count": count}
 
 
-def _measured(joint: str, method: str, cases: pd.DataFrame, column, measure: Measure) -> Measured:
+def _measured(joint: str, method: str, cases: pd.DataFrame, column, measure: Measure) -> Metric:
     """The mean of a column over its cases, with its spread over runs and its interval."""
     cases = cases.dropna(subset=column)
     mean, of_runs = metrics.mean(100 * cases[column]), 100 * cases.groupby("run")[column].mean()
     reach = Fraction(metrics.SECTOR.get(joint, 0)).limit_denominator(1000)
-    return Measured(
+    return Metric(
         joint=joint,
         method=method,
         measure=measure.name,
         value=mean.value,
         n=mean.n,
+        unit="%",
         threshold=str(reach) if column == "in_direction" else measure.threshold,
         normaliser=measure.normaliser,
         sd=intervals.mean_sd(of_runs)[1] if mean.n else None,
@@ -234,7 +212,7 @@ def mean_interval(cases: pd.DataFrame, column: str, measure: Measure) -> interva
     return replace(found, low=max(found.low, 0.0))
 
 
-def _beside_paper(measured: Measured, train_images: int) -> Measured:
+def _beside_paper(measured: Metric, train_images: int) -> Metric:
     """With the paper's number for the joint with the nearest number of training images, if it has one."""
     column = next((key for key, name in MEASURES.items() if name == measured.measure), None)
     known = [n for name, n in PAPER if name == measured.joint and column in PAPER[name, n]]
@@ -246,7 +224,7 @@ def _beside_paper(measured: Measured, train_images: int) -> Measured:
     return replace(measured, paper=value, paper_sd=sd, source=source)
 
 
-def table(measured: Iterable[Measured]) -> pd.DataFrame:
+def table(measured: Iterable[Metric]) -> pd.DataFrame:
     """The numbers in percent: rows are joints and measures, columns methods and the paper.
 
     A cell holds the mean, its standard deviation over runs, the interval in brackets, and n.
@@ -265,7 +243,7 @@ def table(measured: Iterable[Measured]) -> pd.DataFrame:
     return pd.concat(columns, axis=1).fillna("").rename_axis(["joint", "%"])
 
 
-def beside_paper(measured: Iterable[Measured]) -> pd.DataFrame:
+def beside_paper(measured: Iterable[Metric]) -> pd.DataFrame:
     """Ours, the paper's and the difference, for the numbers that the paper has."""
     columns = ("joint", "measure", "ours", "paper's", "difference", "source")
     rows = [

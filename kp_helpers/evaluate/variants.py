@@ -15,7 +15,7 @@ from kp_helpers.diffusion import Diffusion
 from kp_helpers.embeddings import Appended
 from kp_helpers.evaluate.controls import mean_position
 from kp_helpers.evaluate.protocol import Found, Framed, draw_run, framed, learn, located
-from kp_helpers.evaluate.scores import Measured
+from kp_helpers.metrics import Metric
 from kp_helpers.stages import ReadoutCache
 from kp_helpers.store import digest
 
@@ -151,7 +151,7 @@ class Design:
         """The method's name in the results of this design."""
         return method + self.suffix
 
-    def renamed(self, results: Iterable[Found | Measured]) -> list[Found | Measured]:
+    def renamed(self, results: Iterable[Found | Metric]) -> list[Found | Metric]:
         """The same predictions or numbers under the names of this design."""
         return [replace(one, method=self.named(one.method)) for one in results]
 

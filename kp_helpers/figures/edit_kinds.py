@@ -104,21 +104,24 @@ def _add(scene: Scene, rng: np.random.Generator):
     return after, words, (kind, f"thing {len(scene.things)}")
 
 
-def _remove(scene: Scene, rng: np.random.Generator):
+def _movable_thing(scene: Scene, rng: np.random.Generator) -> int | None:
     numbers = movable(scene)
-    if not numbers:
+    return int(rng.choice(numbers)) if numbers else None
+
+
+def _remove(scene: Scene, rng: np.random.Generator):
+    number = _movable_thing(scene, rng)
+    if number is None:
         return None
-    number = int(rng.choice(numbers))
     thing = scene.things[number]
     words = {"noun": thing.kind, "old": thing.colour}
     return with_thing(scene, number, None), words, (thing.kind, f"thing {number}")
 
 
 def _exchange(scene: Scene, rng: np.random.Generator):
-    numbers = movable(scene)
-    if not numbers:
+    number = _movable_thing(scene, rng)
+    if number is None:
         return None
-    number = int(rng.choice(numbers))
     thing = scene.things[number]
     kind = _other(rng, [kind for kind in THINGS if kind not in {t.kind for t in scene.things}], "")
     colour = str(rng.choice(list(COLOURS)))

@@ -16,7 +16,7 @@ from kp_helpers.metrics.lengths import (
     torso_length,
 )
 from kp_helpers.metrics.normalised import auc, normalised_error, pck
-from kp_helpers.metrics.score import Score, mean
+from kp_helpers.metrics.score import Metric, Score, mean
 from kp_helpers.metrics.similarity import SIGMAS, oks, sigma
 from kp_helpers.metrics.tolerance import (
     DISC,

@@ -10,7 +10,7 @@ import torch
 from kp_helpers import diffusion, embeddings, evaluate, stages
 from kp_helpers.data import KeypointSample
 from kp_helpers.diffusion import Diffusion
-from kp_helpers.evaluate import Found, Measured
+from kp_helpers.evaluate import Found
 from kp_helpers.results import Metric, Prediction, RunFolder, describe_data, project_path, run_facts
 from kp_helpers.results.claims import list_of
 from kp_helpers.results.tables import data_name
@@ -75,7 +75,7 @@ class Session:
     def finish(
         self,
         settings: Mapping,
-        metrics: Iterable[Metric | Measured],
+        metrics: Iterable[Metric],
         predictions: Iterable[Found] = (),
         *,
         figures: Mapping[str, object] | None = None,
@@ -99,7 +99,7 @@ class Session:
         )
         with RunFolder(self.results, self.notebook, self.run, overwrite=self.overwrite) as folder:
             folder.config(dict(settings), **about, **(facts or {}))
-            folder.metrics(row if isinstance(row, Metric) else Metric(**row.metric()) for row in metrics)
+            folder.metrics(metrics)
             folder.predictions(Prediction(**point.prediction()) for point in predictions)
             for title, figure in (figures or {}).items():
                 folder.figure(title, figure)

@@ -39,8 +39,8 @@ def run_facts(*, seed: int, model: str, fingerprint: str, data: str | Path | Non
 
 
 def describe_data(folder: Path) -> dict:
-    """{"name", "kind", "sha256"} of a data folder; kind is "figures" for the exported world, "own
-    pictures" for a folder without 3DPW's `sequenceFiles`, else "3DPW".
+    """{"name", "kind", "sha256"} of a data folder; kind is "figures" for the exported world, "3DPW" with
+    3DPW's `sequenceFiles`, and else the folder's name, of a benchmark's set or of one's own pictures.
 
     The hash is that of `manifest.json`, which holds the files' own hashes; without one, of names and sizes.
     """
@@ -51,7 +51,7 @@ def describe_data(folder: Path) -> dict:
         content = manifest.read_bytes()
         kind = _kind(content)
     else:
-        kind = "3DPW" if sequences.is_dir() else "own pictures"
+        kind = "3DPW" if sequences.is_dir() else f"the folder {folder.name}"
         paths = sequences.rglob("*.pkl") if sequences.is_dir() else folder.rglob("*")
         files = sorted(path for path in paths if path.is_file())
         lines = [f"{path.relative_to(folder).as_posix()}\t{path.stat().st_size}\n" for path in files]

@@ -7,12 +7,13 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 from PIL import Image
 
+from kp_helpers.metrics import Metric
 from kp_helpers.store import replace_file
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -23,32 +24,6 @@ _CHECKOUT = Path(__file__).resolve().parents[2]
 
 class ResultsError(ValueError):
     """A result that cannot be written or read; the sentence names the file or field."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Metric:
-    """One row of `metrics.json`: a measured number, its denominator, and what the source reports.
-
-    value, sd, interval, paper and paper_sd are all in `unit`; n is the number of cases behind the value.
-    joint, method, measure, train_images: the facts that a protocol's name is made of, empty where it has
-    none.
-    """
-
-    name: str
-    value: float | None
-    n: int
-    threshold: str = ""
-    normaliser: str = ""
-    unit: str = ""
-    sd: float | None = None
-    interval: tuple[float, float] | None = None
-    paper: float | None = None
-    paper_sd: float | None = None
-    source: str = ""
-    joint: str = ""
-    method: str = ""
-    measure: str = ""
-    train_images: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +87,7 @@ class RunFolder:
 
     def metrics(self, rows: Iterable[Metric]) -> None:
         """`metrics.json`: a list of rows; a number that is not finite is refused, None says "no cases"."""
-        write_json(self.file("metrics.json"), [asdict(row) for row in rows])
+        write_json(self.file("metrics.json"), [row.row() for row in rows])
 
     def predictions(self, rows: Iterable[Prediction]) -> None:
         """`predictions.csv`: one row a prediction; error in pixels, empty where the truth is unknown."""

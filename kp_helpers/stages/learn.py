@@ -1,4 +1,4 @@
-"""One call from labelled pictures to a keypoint: tokens that are learned, or the fit that needs no step."""
+"""Learning in one call: all steps of a stage, or from labelled pictures to a keypoint."""
 
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from kp_helpers.config import AppendedStage
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.embeddings import Appended
 from kp_helpers.stages.appended import AppendedTokens
+from kp_helpers.stages.base import BaseTokens
 from kp_helpers.stages.linear import linear_fit
 from kp_helpers.stages.readout_cache import ReadoutCache
 from kp_helpers.stages.run import Run
@@ -33,7 +34,12 @@ def learn(
     if settings.readout == "linear":
         return linear_fit(diffusion, base, images, points, settings)
     stage = AppendedTokens(diffusion, base, images, points, settings, cache=cache)
-    learning = Run(stage, checkpoint)
-    for _ in tqdm(learning, desc=about, unit="step", disable=not about):
+    return finished(stage, checkpoint, about)
+
+
+def finished(stage: BaseTokens | AppendedTokens, checkpoint: Path | None = None, about: str = ""):
+    """What a stage learns in all its steps; checkpoint, about: as for `learn`."""
+    run = Run(stage, checkpoint)
+    for _ in tqdm(run, desc=about, unit="step", disable=not about):
         pass
-    return learning.result
+    return run.result

@@ -11,7 +11,7 @@ import torch
 
 from kp_helpers import randomness, reading
 from kp_helpers.attention import linear_features
-from kp_helpers.config import AppendedStage
+from kp_helpers.config import AppendedStage, Reading
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.embeddings import Appended
 from kp_helpers.heatmaps import TARGETS
@@ -137,7 +137,18 @@ def _moments(
     for number, target in enumerate(targets):
         noise = randomness.generator(settings.seed, "noise", 0, number)
         latents = diffusion.add_noise(diffusion.encode_image(images[number][None]), timestep, noise)
-        asked = reading.queries(diffusion, latents, base, settings.reading)
-        own = moments(linear_features(asked, size), target[None])
+        own = moments_of_picture(diffusion, base, latents, target, settings.reading)
         total = own if total is None else total + own
     return total
+
+
+def moments_of_picture(
+    diffusion: Diffusion,
+    base: torch.Tensor,
+    latents: torch.Tensor,
+    target: torch.Tensor,
+    settings: Reading,
+) -> Moments:
+    """Of one picture's noised latents (1, C, h, w) under a base (N, D), and its target map (S, S)."""
+    asked = reading.queries(diffusion, latents, base, settings)
+    return moments(linear_features(asked, settings.map_size), target[None])

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import torch
 from matplotlib.figure import Figure
-from tqdm.auto import tqdm
 
 from kp_helpers import config, embeddings, reading, stages
 from kp_helpers.config import BaseStage, Profile, TestTime
@@ -106,7 +105,7 @@ def discover(
     """
     stage = config.profile("quick", seed=seed).base.replace(steps=steps, tokens=tokens)
     images = shots.framed(model.image_size).images
-    learned = _run(stages.BaseTokens(model, images, stage), "discover")
+    learned = stages.finished(stages.BaseTokens(model, images, stage), about="discover")
     chosen = reading.select_tokens(model, learned, images, stage, keypoints)
     return Discovered(model, learned, chosen, stage)
 
@@ -157,11 +156,3 @@ def base_of(model: Diffusion, base: Discovered | str | Path | None, seed: int) -
     except EmbeddingError:  # of another model, or no checkout
         tokens = embeddings.initialise(RANDOM_TOKENS, model.context_width, seed)
         return tokens.to(model.device), f"{RANDOM_TOKENS} random tokens"
-
-
-def _run(stage, about: str):
-    """What a stage learns, with a progress bar."""
-    learning = stages.Run(stage)
-    for _ in tqdm(learning, total=stage.settings.steps, desc=about, unit="step"):
-        pass
-    return learning.result
