@@ -6,8 +6,7 @@ import pytest
 from kp_helpers import diffusion
 from kp_helpers.figures.attributes import Reader, thing_colour
 from kp_helpers.figures.edit_kinds import with_thing
-from kp_helpers.figures.edits import KINDS, TRAINING, draw_edit, edits
-from kp_helpers.figures.instructions import TEMPLATES, held_out_pair, phrase
+from kp_helpers.figures.edits import KINDS, TEMPLATES, TRAINING, draw_edit, edits, held_out_pair, phrase
 from kp_helpers.figures.render import render
 
 

@@ -7,16 +7,15 @@ import pytest
 import torch
 
 from kp_helpers import config, diffusion
-from kp_helpers.figures import evaluate, limbs, pointing, ridge_table
+from kp_helpers.figures import evaluate, joint_fits, pointing
 from kp_helpers.figures.__main__ import main
 from kp_helpers.figures.captions import Caption
+from kp_helpers.figures.evaluate import tables
 from kp_helpers.figures.export import export
-from kp_helpers.figures.held_out import held_out
-from kp_helpers.figures.one_person import JOINTS, Joints, one_person_pictures
+from kp_helpers.figures.held_out import JOINTS, Joints, held_out, one_person_pictures
+from kp_helpers.figures.joint_fits import taught
 from kp_helpers.figures.pictures import HELD_OUT_SEED
 from kp_helpers.figures.scene import LIMBS
-from kp_helpers.figures.tables import tables
-from kp_helpers.figures.taught import taught
 from kp_helpers.heatmaps import gaussian_target
 from kp_helpers.stages import linear
 from kp_helpers.stages.linear import STRENGTH
@@ -48,19 +47,19 @@ def seen_joints(count: int, seed: int) -> tuple[list[torch.Tensor], Joints]:
     left, right = JOINTS.index("left_knee"), JOINTS.index("right_knee")
     points[:, left, 0] = points[:, right, 0] / 2  # far enough from each other
     points[:, right, 0] = 0.5 + points[:, right, 0] / 2
-    features = gaussian_target(points, ridge_table.SIZE, ridge_table.SIGMA)
+    features = gaussian_target(points, joint_fits.SIZE, joint_fits.SIGMA)
     features[:, JOINTS.index("left_elbow")] = 0
     higher = torch.rand(count, 1, 1, generator=generator)
     features[:, left] = features[:, left] * (0.5 + higher) + features[:, right] * (1.5 - higher)
     features[:, right] = 0
-    noise = torch.rand(count, 2, ridge_table.SIZE, ridge_table.SIZE, generator=generator)
+    noise = torch.rand(count, 2, joint_fits.SIZE, joint_fits.SIZE, generator=generator)
     joints = Joints(points, torch.ones(count, len(JOINTS), dtype=torch.bool))
     return list(torch.cat([features, noise], dim=1)), joints
 
 
 def test_a_ridge_finds_the_joints_that_a_channel_shows():
     labels, tests = seen_joints(10, 0), seen_joints(20, 1)
-    measures = ridge_table.ridge_measures(*labels, *tests, {2: 5, 5: 1})
+    measures = joint_fits.ridge_measures(*labels, *tests, {2: 5, 5: 1})
     unclear = ("left_elbow", "left_knee", "right_knee")
     for joint in set(JOINTS) - set(unclear):
         assert measures["ridge"][joint] == {"2": 1.0, "5": 1.0}
@@ -79,17 +78,17 @@ def test_only_visible_joints_are_labelled_and_tested():
     joints.visible[:, JOINTS.index("head")] = False
     joints.points[0, JOINTS.index("left_foot")] = 9.0
     joints.visible[0, JOINTS.index("left_foot")] = False
-    measures = ridge_table.ridge_measures(*labels, features, joints, {4: 1})
+    measures = joint_fits.ridge_measures(*labels, features, joints, {4: 1})
     assert measures["ridge"]["head"]["4"] is None and measures["ridge_intervals"]["head"]["4"] is None
     assert measures["ridge"]["left_foot"]["4"] == 1.0
     labels[1].visible[:2, 0] = False
     with pytest.raises(ValueError, match="2 labelled pictures show left_foot, expected at least 4 for 1 x 4"):
-        ridge_table.fits(*labels, {4: 1})
+        joint_fits.fits(*labels, {4: 1})
 
 
 def test_the_fits_are_those_of_the_kits_ridge():
     features, joints = seen_joints(3, 2)
-    weights = ridge_table.fits(features, joints, {3: 1})
+    weights = joint_fits.fits(features, joints, {3: 1})
     for column, joint in enumerate(JOINTS):
         targets = gaussian_target(joints.points[:, column], 64, 0.05)
         known = linear.fit(linear.moments(torch.stack(features), targets), STRENGTH * 64**2)
@@ -99,8 +98,8 @@ def test_the_fits_are_those_of_the_kits_ridge():
 def test_wrong_sides_count_what_is_near_either_joint():
     errors = np.array([0.01, 0.20, 0.04, 0.30])
     others = np.array([0.20, 0.01, 0.03, 0.30])
-    assert ridge_table.wrong_side(errors, others) == pytest.approx(2 / 3)
-    assert ridge_table.wrong_side(errors[3:], others[3:]) is None
+    assert joint_fits.wrong_side(errors, others) == pytest.approx(2 / 3)
+    assert joint_fits.wrong_side(errors[3:], others[3:]) is None
 
 
 def test_labelled_and_tested_pictures_are_others(one_person):
@@ -113,7 +112,7 @@ def test_labelled_and_tested_pictures_are_others(one_person):
 
 
 def test_the_ridge_table_of_the_shipped_model(figures, one_person):
-    measures = ridge_table.ridge_table(figures, one_person, 100, FEW)
+    measures = joint_fits.ridge_table(figures, one_person, 100, FEW)
     assert list(measures["ridge"]) == list(JOINTS)
     for joint, shares in measures["ridge"].items():
         assert list(shares) == ["2", "3"]
@@ -131,20 +130,22 @@ def test_a_limbs_phrase_is_the_mean_of_its_two_words(pictures):
     maps = torch.zeros(1 + len(caption.words), 128, 128)
     maps[tokens["side"], 0, 0] = 0.6
     maps[tokens["noun"], row, column] = 1.0
-    found = [one for one in limbs.limb_rows(picture, caption, {"mean": maps}) if one["limb"] == "left arm"]
+    found = [one for one in pointing.limb_rows(picture, caption, {"mean": maps}) if one["limb"] == "left arm"]
     assert found == [{"limb": "left arm", "inside": True, "other": False}]
     maps[tokens["side"], 0, 0] = 1.1
-    (found,) = [one for one in limbs.limb_rows(picture, caption, {"mean": maps}) if one["limb"] == "left arm"]
+    (found,) = [
+        one for one in pointing.limb_rows(picture, caption, {"mean": maps}) if one["limb"] == "left arm"
+    ]
     assert not found["inside"] and not found["other"]
 
 
 def test_a_maximum_on_the_other_arm_is_a_wrong_side(pictures):
     for picture, caption in zip(pictures.pictures, pictures.captions, strict=True):
         for limb, entity in pointing.named(caption, LIMBS):
-            other = picture.mask(limbs.other_side(limb), entity)
+            other = picture.mask(pointing.other_side(limb), entity)
             if other.any():
                 maps = torch.from_numpy(other).float().expand(1 + len(caption.words), -1, -1)
-                rows = limbs.limb_rows(picture, caption, {"mean": maps})
+                rows = pointing.limb_rows(picture, caption, {"mean": maps})
                 assert {"limb": limb, "inside": False, "other": True} in rows
                 return
     pytest.fail("no caption names a limb whose other side is seen")
@@ -154,7 +155,7 @@ def test_shares_of_limbs():
     rows = [("left arm", True, False), ("left arm", False, True), ("left arm", False, False)]
     rows += [("right leg", False, False)]
     rows = [dict(zip(("limb", "inside", "other"), row, strict=True)) for row in rows]
-    shares = limbs.by_limb(rows)
+    shares = pointing.by_limb(rows)
     assert shares["left arm"] == {"inside": 1 / 3, "other": 1 / 3, "wrong_side": 0.5, "n": 3}
     assert shares["right leg"]["wrong_side"] is None
     assert list(shares) == ["left arm", "right leg"]
@@ -182,8 +183,8 @@ def test_words_and_limbs_come_from_the_same_maps(figures, pictures):
 @pytest.fixture
 def quickly(monkeypatch, one_person):
     """`measure` with few pictures of one person and few labels."""
-    monkeypatch.setattr(ridge_table, "pictures_for", lambda diffusion: one_person)
-    monkeypatch.setattr(ridge_table, "ridge_table", partial(ridge_table.ridge_table, labels=FEW))
+    monkeypatch.setattr(joint_fits, "pictures_for", lambda diffusion: one_person)
+    monkeypatch.setattr(joint_fits, "ridge_table", partial(joint_fits.ridge_table, labels=FEW))
 
 
 def test_measure_prints_its_tables(quickly, capsys, tmp_path):

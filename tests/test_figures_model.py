@@ -13,11 +13,10 @@ from kp_helpers import diffusion
 from kp_helpers.diffusion.model_folder import tensor_shapes
 from kp_helpers.figures import judge, pointing
 from kp_helpers.figures.__main__ import main
-from kp_helpers.figures.evaluate import psnr, untrained
+from kp_helpers.figures.evaluate import psnr, tables, untrained
 from kp_helpers.figures.held_out import held_out
-from kp_helpers.figures.limbs import limb_rows
 from kp_helpers.figures.model import load_clip
-from kp_helpers.figures.tables import tables
+from kp_helpers.figures.pointing import limb_rows
 
 FOLDER = diffusion.FIGURES
 MEASURES = json.loads((FOLDER / "evaluation.json").read_text())

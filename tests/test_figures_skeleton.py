@@ -5,8 +5,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from kp_helpers.data.threedpw import JOINTS as SMPL_ORDER
-from kp_helpers.figures.camera import look_at
 from kp_helpers.figures.motion import MOTIONS, draw_motion
+from kp_helpers.figures.shapes import look_at
 from kp_helpers.figures.skeleton import (
     HIGHEST,
     INDEX,

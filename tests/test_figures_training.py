@@ -11,13 +11,12 @@ from PIL import Image
 
 from kp_helpers import attention
 from kp_helpers import diffusion as diffusion_module
-from kp_helpers.figures import naming, pictures
+from kp_helpers.figures import pictures
 from kp_helpers.figures.__main__ import main
 from kp_helpers.figures.captions import describe, mention
-from kp_helpers.figures.lexicon import CONTEXT_LENGTH, lexicon
+from kp_helpers.figures.lexicon import CONTEXT_LENGTH, build_tokenizer, lexicon
 from kp_helpers.figures.render import render
 from kp_helpers.figures.scene import LIMBS, draw_scene
-from kp_helpers.figures.tokens import build_tokenizer
 from kp_helpers.figures.training import stages
 from kp_helpers.figures.training import unet as unet_stage
 from kp_helpers.figures.training.batches import Shelf
@@ -121,7 +120,7 @@ def test_a_mirror_exchanges_the_sides():
     text = "waving with the left arm , the right leg bent"
     assert exchange_sides(text) == "waving with the right arm , the left leg bent"
     words = np.array([lexicon().index(word) for word in text.split()], np.uint8)
-    mirrored = naming.exchange_sides()[words]
+    mirrored = pictures.exchange_sides()[words]
     assert " ".join(lexicon()[place] for place in mirrored) == exchange_sides(text)
 
 
@@ -138,10 +137,10 @@ def shelf(tokenizer):
         picture = render(scene)
         visible = pictures.visible_pairs(picture)
         captions = [describe(scene, 0, visible), mention(scene, 0, visible)]
-        parts.append(naming.name_pixels(picture, captions))
+        parts.append(pictures.name_pixels(picture, captions))
     shelf = Shelf(tokenizer, "cpu")
     latents = torch.arange(12)[:, None, None, None, None] + torch.tensor([0, 0.5])[:, None, None, None]
-    shelf.add(latents.expand(12, 2, 4, 32, 32).half(), naming.Naming.joined(parts))
+    shelf.add(latents.expand(12, 2, 4, 32, 32).half(), pictures.Naming.joined(parts))
     return shelf
 
 
@@ -216,15 +215,15 @@ def test_limbs_are_told_from_the_other_limbs_that_are_named():
     regions = torch.zeros(1, 64, 64, dtype=torch.uint8)
     regions[..., 32:] = 1
     table, names = torch.zeros(1, 2, 3, dtype=torch.uint8), torch.zeros(1, 3, 4, dtype=torch.uint8)
-    table[0, :, naming.LIMB] = torch.tensor([1, 3])
-    names[0, naming.LIMB] = torch.tensor([0, 1, 3, 0])
+    table[0, :, pictures.LIMB] = torch.tensor([1, 3])
+    names[0, pictures.LIMB] = torch.tensor([0, 1, 3, 0])
     maps = torch.tensor([0.2, 0.6, 0.2, 0.0]).expand(1, 256, 4)
     named = Named(regions, table, names)
     expected = -(np.log(0.75) + np.log(0.25)) / 2
     low, high = (grounding_losses([maps], named, torch.tensor([t]))["limbs"].item() for t in (199, 200))
     assert low == pytest.approx(expected, rel=1e-5) and high == 0
     for other in (0, 5):  # alone, or beside another person's left arm
-        names[0, naming.LIMB, 2] = other
+        names[0, pictures.LIMB, 2] = other
         assert grounding_losses([maps], named, torch.tensor([0]))["limbs"].item() == 0
 
 

@@ -4,7 +4,7 @@ import pytest
 from helpers.results_folder import PROTOCOL, TARGET, WEIGHTS, hit, save
 
 from kp_helpers.metrics.paper import AREA, EXACT
-from kp_helpers.results.deviations import CHOICES, both_modes, deviations, read_choices
+from kp_helpers.results.paper_numbers import CHOICES, both_modes, deviations, read_choices
 from kp_helpers.results.runs import read_runs
 
 COUPLED, READOUT = (f"left_foot, appended, {mode} mode" for mode in ("coupled", "readout"))

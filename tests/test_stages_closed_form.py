@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from kp_helpers import attention, embeddings
 from kp_helpers.heatmaps import gaussian_target
-from kp_helpers.stages import closed_form, linear
+from kp_helpers.stages import linear, starts
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def _mean_logits(tiny_sd, asked, tokens, size):
 
 def test_a_tokens_mean_logit_is_linear_in_the_features(tiny_sd, asked):
     tokens = embeddings.initialise(3, tiny_sd.context_width, 1)
-    found = torch.einsum("bdhw,nd->bnhw", closed_form.features(tiny_sd.unet, asked, 16), tokens)
+    found = torch.einsum("bdhw,nd->bnhw", starts.features(tiny_sd.unet, asked, 16), tokens)
     assert torch.allclose(found, _mean_logits(tiny_sd, asked, tokens, 16), atol=1e-5)
 
 
@@ -43,8 +43,8 @@ def test_the_direction_is_numpys_ridge(tiny_sd, asked):
     rows, goal = rows - rows.mean(axis=0), goal - goal.mean()
     gram = rows.T @ rows
     expected = np.linalg.solve(gram + 0.1 * np.trace(gram) / len(gram) * np.eye(len(gram)), rows.T @ goal)
-    seen = zip(closed_form.features(tiny_sd.unet, asked, 16), targets, strict=True)
-    found = closed_form.direction(seen, 0.1).numpy()
+    seen = zip(starts.features(tiny_sd.unet, asked, 16), targets, strict=True)
+    found = starts.direction(seen, 0.1).numpy()
     assert found == pytest.approx(expected / (rows @ expected).std(), rel=1e-3, abs=1e-4)
     assert (rows @ found).std() == pytest.approx(1, rel=1e-4)
 
@@ -54,7 +54,7 @@ def test_a_linear_problem_is_solved():
     generator = torch.Generator().manual_seed(0)
     seen, weights = torch.randn(3, 5, 8, 8, generator=generator), torch.tensor([1.0, -2.0, 0.5, 0.0, 3.0])
     pairs = [(one, torch.einsum("dhw,d->hw", one, weights) + 7) for one in seen]
-    found = closed_form.direction(pairs, 1e-9)
+    found = starts.direction(pairs, 1e-9)
     assert F.cosine_similarity(found, weights, dim=0).item() == pytest.approx(1, abs=1e-6)
 
 
@@ -76,7 +76,7 @@ def test_row_90_where_there_is_no_float64_a_fit_goes_through_the_cpu():
     there = [tensor.as_subclass(OnApple) for tensor in (seen, targets)]
 
     def token(features, maps):
-        return closed_form.direction(zip(features, maps, strict=True), 0.1)
+        return starts.direction(zip(features, maps, strict=True), 0.1)
 
     def weights(features, maps):
         return linear.fit(linear.moments(features, maps), 1.0).weights

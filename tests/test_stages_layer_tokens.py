@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from kp_helpers import attention, embeddings, reading, stages
 from kp_helpers.config import AppendedStage, ConfigError, Reading, TestTime
 from kp_helpers.embeddings import Appended, widened
-from kp_helpers.stages import AppendedTokens, Run, closed_form
+from kp_helpers.stages import AppendedTokens, Run, starts
 
 READING = Reading(map_size=16, timestep=20)
 SETTINGS = AppendedStage(
@@ -60,7 +60,7 @@ def test_equal_parts_are_shared_tokens(tiny_sd, asked, wide):
 
 
 def test_the_features_of_layers_stand_one_behind_the_other(tiny_sd, asked, wide):
-    phi = closed_form.features(tiny_sd.unet, asked, 16, apart=True)
+    phi = starts.features(tiny_sd.unet, asked, 16, apart=True)
     found = torch.einsum("bdhw,nd->bnhw", phi, wide)
     fine = _logits(tiny_sd, asked, wide.chunk(len(asked), dim=1))
     assert torch.allclose(found, torch.stack([one.mean(dim=1) for one in fine]).mean(dim=0), atol=1e-4)

@@ -7,9 +7,8 @@ from kp_helpers import attention, embeddings, reading
 from kp_helpers.config import AppendedStage, Augmentation, Reading
 from kp_helpers.embeddings import Appended
 from kp_helpers.stages import AppendedTokens, Run
-from kp_helpers.stages.maps import ReadoutMaps
+from kp_helpers.stages.maps import ReadoutMaps, TrainingViews
 from kp_helpers.stages.readout_cache import ReadoutCache
-from kp_helpers.stages.views import TrainingViews
 
 READING = Reading(map_size=32, timestep=20)
 SETTINGS = AppendedStage(

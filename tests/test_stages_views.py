@@ -4,7 +4,7 @@ import torch
 from kp_helpers import geometry, randomness
 from kp_helpers.config import AppendedStage, Reading
 from kp_helpers.diffusion import Diffusion
-from kp_helpers.stages.views import TrainingViews
+from kp_helpers.stages.maps import TrainingViews
 
 SETTINGS = AppendedStage(seed=3, reading=Reading(timestep=20))
 

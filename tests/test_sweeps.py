@@ -13,7 +13,7 @@ from kp_helpers import config, evaluate
 from kp_helpers.notebook.sweeps import plan
 from kp_helpers.notebook.sweeps.__main__ import main
 from kp_helpers.notebook.sweeps.job import run_job
-from kp_helpers.notebook.sweeps.table import STATES, table
+from kp_helpers.notebook.sweeps.plan import STATES, table
 from kp_helpers.store import HeldError, held
 
 GOOD = {"joints": ["left_foot", "head"], "seeds": [0, 3], "settings": {"a": {}, "b": {}}}

@@ -8,9 +8,10 @@ layer is never run.
 """
 
 from kp_helpers.attention.layers import AttentionError, cross_attention_layers, readout_layers
-from kp_helpers.attention.linear import linear_features, linear_map
 from kp_helpers.attention.maps import (
     attention_maps,
+    linear_features,
+    linear_map,
     logits,
     maps_from_queries,
     rival_sums,

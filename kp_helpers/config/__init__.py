@@ -6,17 +6,19 @@ names it.
 """
 
 from kp_helpers.config.profiles import PRESETS, Change, Profile, profile
-from kp_helpers.config.protocol import Protocol
-from kp_helpers.config.reading import Augmentation, Reading, TestTime
 from kp_helpers.config.settings import (
+    Augmentation,
     ConfigError,
     Count,
     Index,
     Levels,
     Names,
     Positive,
+    Protocol,
+    Reading,
     Settings,
     Share,
+    TestTime,
     Weight,
 )
 from kp_helpers.config.stages import AppendedStage, BaseStage

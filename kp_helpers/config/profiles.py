@@ -6,9 +6,7 @@ from typing import Self
 
 from pydantic import Field
 
-from kp_helpers.config.protocol import Protocol
-from kp_helpers.config.reading import Reading, TestTime
-from kp_helpers.config.settings import ConfigError, Settings
+from kp_helpers.config.settings import ConfigError, Protocol, Reading, Settings, TestTime
 from kp_helpers.config.stages import AppendedStage, BaseStage
 
 

@@ -4,8 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from kp_helpers.config.reading import Augmentation, Reading
-from kp_helpers.config.settings import Count, Index, Positive, Settings, Weight
+from kp_helpers.config.settings import Augmentation, Count, Index, Positive, Reading, Settings, Weight
 
 
 class BaseStage(Settings):

@@ -9,8 +9,7 @@ from tqdm.auto import tqdm
 from kp_helpers import store
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.editing.prompt_to_prompt import generate_pairs, refined
-from kp_helpers.figures.edits import KINDS, TRAINING, Edit, draw_edit, images_of
-from kp_helpers.figures.instructions import TEMPLATES
+from kp_helpers.figures.edits import KINDS, TEMPLATES, TRAINING, Edit, draw_edit, images_of
 
 SHARD = 500
 _BATCH, _AT_ONCE = 50, 4

@@ -12,8 +12,7 @@ from kp_helpers.editing.instructed import IMAGE_SCALE, TEXT_SCALE, decode, edit
 from kp_helpers.editing.pairs import encode
 from kp_helpers.editing.prompt_to_prompt import GUIDANCE, STEPS, generate_pairs, inverted, refined
 from kp_helpers.figures.edit_scores import FLOOR, OWN
-from kp_helpers.figures.edits import Edit, images_of
-from kp_helpers.figures.instructions import TEMPLATES
+from kp_helpers.figures.edits import TEMPLATES, Edit, images_of
 
 _AT_ONCE = 16
 

@@ -6,8 +6,6 @@ and `differences` one method against others. An ablation is a `sweep` over `Vari
 features hold without tokens, and `by_body_view` tells where sides are confused.
 """
 
-from kp_helpers.evaluate.ablation import against, measured_variants, over, variants_table
-from kp_helpers.evaluate.comparison import map_correlations, token_cosines
 from kp_helpers.evaluate.controls import (
     BASE,
     CHANCE,
@@ -60,14 +58,24 @@ from kp_helpers.evaluate.scores import (
     summarise,
     table,
 )
-from kp_helpers.evaluate.spread import clustering, hits_of_runs, share_of_lucky
+from kp_helpers.evaluate.spread import (
+    clustering,
+    hits_of_runs,
+    map_correlations,
+    share_of_lucky,
+    token_cosines,
+)
 from kp_helpers.evaluate.variants import (
     GOAL,
     Design,
     Variant,
+    against,
     designs,
+    measured_variants,
+    over,
     over_joints,
     sweep,
+    variants_table,
 )
 from kp_helpers.evaluate.verdicts import (
     BETTER,

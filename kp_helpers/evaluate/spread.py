@@ -1,11 +1,19 @@
-"""How hits are spread over runs: whether a draw of labelled pictures works or does not."""
+"""How much draws differ: hits over runs, and learned embeddings by their tokens and by where they look."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import torch
+import torch.nn.functional as F
 from numpy.typing import ArrayLike
 from scipy.stats import betabinom, chi2
+
+from kp_helpers import reading
+from kp_helpers.config import TestTime
+from kp_helpers.diffusion import Diffusion
+from kp_helpers.embeddings import Appended
 
 
 @dataclass(frozen=True)
@@ -88,3 +96,22 @@ def share_of_lucky(hits: ArrayLike, pictures: int) -> tuple[float, float, float]
     likelihood = sum(count * law.logpmf(value) for value, count in zip(values, counts, strict=True))
     share, near = law.pmf(pictures), likelihood >= likelihood.max() - chi2.ppf(0.95, 1) / 2
     return float(share.flat[likelihood.argmax()]), float(share[near].min()), float(share[near].max())
+
+
+def token_cosines(learned: Sequence[Appended]) -> torch.Tensor:
+    """Cosine similarity of the embeddings' tokens, (E, E), token by token in their order, then the mean."""
+    tokens = torch.stack([F.normalize(one.tokens, dim=-1) for one in learned])
+    return torch.einsum("amd,bmd->ab", tokens, tokens) / tokens.shape[1]
+
+
+def map_correlations(
+    diffusion: Diffusion, learned: Sequence[Appended], images: torch.Tensor, settings: TestTime
+) -> torch.Tensor:
+    """Pearson's correlation of the maps of each two embeddings, (E, E), the mean over images (n, 3, S, S).
+
+    It says whether two embeddings look at the same places, whatever their tokens are.
+    """
+    seen = [reading.read_appended(diffusion, one, images, settings).flatten(1) for one in learned]
+    maps = torch.stack(seen)
+    maps = F.normalize(maps - maps.mean(dim=-1, keepdim=True), dim=-1)
+    return torch.einsum("anp,bnp->ab", maps, maps) / len(images)

@@ -119,7 +119,7 @@ def _measure(options) -> None:
 
 def _show(measures: dict, path: Path | None) -> None:
     """Print the measures as tables, and write them to `path` where there is one."""
-    from kp_helpers.figures.tables import tables
+    from kp_helpers.figures.evaluate import tables
     from kp_helpers.store import replace_file
 
     for name, table in tables(measures).items():

@@ -16,13 +16,13 @@ import numpy as np
 from PIL import Image
 from scipy.io import savemat
 
-from kp_helpers.figures.camera import Camera, look_at
 from kp_helpers.figures.dogs import Dog
 from kp_helpers.figures.export import WORLD, detection, whole
 from kp_helpers.figures.landmarks import FACIAL, UPRIGHT, WHOLE, on_person
 from kp_helpers.figures.motion import draw_motion
 from kp_helpers.figures.render import Picture, render
 from kp_helpers.figures.scene import Person, Scene, draw_scene, draw_sequence
+from kp_helpers.figures.shapes import Camera, look_at
 
 SPECIES = ("brown", "black", "white", "orange", "gray", "yellow")
 """The dogs' colours, species 001 to 006; each has a build of its own, too."""

@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from kp_helpers.figures.camera import Camera
 from kp_helpers.figures.palette import COLOURS, skin_tone
 from kp_helpers.figures.scene import Person
-from kp_helpers.figures.shapes import Part, capsule, disc, round_strokes
+from kp_helpers.figures.shapes import Camera, Part, capsule, disc, round_strokes
 from kp_helpers.figures.skeleton import INDEX, forward_kinematics
 
 _FACE_INK = (44, 34, 34)

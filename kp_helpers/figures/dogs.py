@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kp_helpers.figures.camera import Camera
 from kp_helpers.figures.palette import COLOURS
-from kp_helpers.figures.shapes import Part, disc, round_strokes
+from kp_helpers.figures.shapes import Camera, Part, disc, round_strokes
 
 LANDMARKS = (
     *("back", "nose", "belly", "chest", "crown", "forehead", "left_eye", "left_front_paw"),

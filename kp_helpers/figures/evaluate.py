@@ -4,15 +4,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from diffusers import UNet2DConditionModel
 
 from kp_helpers import diffusion as diffusion_module
 from kp_helpers.diffusion import Diffusion
-from kp_helpers.figures import judge, limbs, pointing, ridge_table
+from kp_helpers.figures import joint_fits, judge, pointing
 from kp_helpers.figures.held_out import HeldOut, held_out
+from kp_helpers.figures.joint_fits import taught
 from kp_helpers.figures.model import generate, load_clip
-from kp_helpers.figures.taught import taught
 
 SEARCHED = 48
 """Pictures on which the noise levels of words are compared."""
@@ -33,8 +34,8 @@ def evaluate(
     data = held_out(pictures)
     clip, tokenizer = load_clip("clip", diffusion.folder)
     few = HeldOut(data.scenes[:SEARCHED], data.pictures[:SEARCHED], data.captions[:SEARCHED])
-    one_person = ridge_table.pictures_for(diffusion)
-    joints = {t: ridge_table.ridge_table(diffusion, one_person, t) for t in ridge_table.LEVELS}
+    one_person = joint_fits.pictures_for(diffusion)
+    joints = {t: joint_fits.ridge_table(diffusion, one_person, t) for t in joint_fits.LEVELS}
     ridge_levels = {str(t): table["ridge_mean"][CHOSEN_BY] for t, table in joints.items()}
     best = int(max(ridge_levels, key=ridge_levels.get))
     control = pointing.by_word(pointing.pointing_hits(untrained(diffusion), data, best))
@@ -71,7 +72,7 @@ def measure(
         "pictures": pictures,
         "timestep": timestep,
         **words_and_limbs(diffusion, held_out(pictures), timestep),
-        **ridge_table.ridge_table(diffusion, ridge_table.pictures_for(diffusion), timestep),
+        **joint_fits.ridge_table(diffusion, joint_fits.pictures_for(diffusion), timestep),
         **(taught(diffusion, world) if world else {}),
     }
 
@@ -81,7 +82,7 @@ def words_and_limbs(diffusion: Diffusion, data: HeldOut, timestep: int) -> dict[
     words, told = [], []
     for seen in pointing.word_maps(diffusion, data, timestep):
         words += pointing.word_rows(*seen)
-        told += limbs.limb_rows(*seen)
+        told += pointing.limb_rows(*seen)
     shares = {role: pointing.by_word(words, role) for role in ("phrase", "noun", "colour")}
     return {
         "pointing": shares["phrase"],
@@ -89,7 +90,7 @@ def words_and_limbs(diffusion: Diffusion, data: HeldOut, timestep: int) -> dict[
         "pointing_noun": shares["noun"],
         "pointing_noun_mean": pointing.mean_over_words(shares["noun"]),
         "pointing_colour": shares["colour"],
-        "limbs": limbs.by_limb(told),
+        "limbs": pointing.by_limb(told),
     }
 
 
@@ -129,3 +130,53 @@ def _levels(levels: dict[int, list[dict]]) -> dict[str, dict[str, float]]:
         }
         for layer in layers
     }
+
+
+SINGLE = (
+    *("psnr", "clip_top1_of_64", "clip_crop_class", "timestep", "pointing_mean", "pointing_noun_mean"),
+    *("pointing_random_mean", "samples_top1_of_16"),
+)
+WORDS = ("pointing", "pointing_noun", "pointing_colour", "pointing_random")
+
+
+def tables(measures: dict) -> dict[str, pd.DataFrame]:
+    """The tables of what was measured, by `evaluate.evaluate` or `evaluate.measure`: the single numbers, the
+    words, the limbs, the joints by number of labels, what labels teach, and the noise levels.
+    """
+    single = [name for name in SINGLE if name in measures]
+    found = {
+        "measures": pd.DataFrame({"value": [measures[name] for name in single]}, index=single).round(3),
+        "words": pd.DataFrame({name: measures[name] for name in WORDS if name in measures}).round(3),
+    }
+    if measures.get("limbs"):
+        found["limbs"] = pd.DataFrame.from_dict(measures["limbs"], orient="index").round(3)
+    if "ridge" in measures:
+        found["ridge"] = _ridge(measures)
+    if "taught" in measures:
+        found["taught"] = _with_intervals(measures["taught"], measures["taught_intervals"])
+    if "pointing_levels" in measures:
+        found["levels"] = pd.DataFrame(measures["pointing_levels"]).T.round(3)
+    if "ridge_levels" in measures:
+        found["ridge levels"] = pd.DataFrame({"ridge_mean": measures["ridge_levels"]}).T.round(3)
+    return found
+
+
+def _ridge(measures: dict) -> pd.DataFrame:
+    """A row a joint: hits with their interval by number of labels, and the wrong sides of each."""
+    hits = _with_intervals(measures["ridge"], measures["ridge_intervals"])
+    hits.loc["mean"] = {size: f"{share:.2f}" for size, share in measures["ridge_mean"].items()}
+    sides = pd.DataFrame.from_dict(measures["wrong_side"], orient="index").astype(float).round(2)
+    return hits.join(sides.add_prefix("wrong side, "))
+
+
+def _with_intervals(shares: dict[str, dict], intervals: dict[str, dict]) -> pd.DataFrame:
+    """Rows and columns as in `shares`, each number with its interval."""
+    texts = {
+        row: {column: _text(share, intervals[row][column]) for column, share in own.items()}
+        for row, own in shares.items()
+    }
+    return pd.DataFrame.from_dict(texts, orient="index")
+
+
+def _text(share: float | None, interval: tuple[float, float] | None) -> str:
+    return "" if share is None else f"{share:.2f} [{interval[0]:.2f}, {interval[1]:.2f}]"

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
-from kp_helpers.figures import backdrop
+from kp_helpers.figures import things
 from kp_helpers.figures.bodies import body_parts
 from kp_helpers.figures.dogs import dog_parts
 from kp_helpers.figures.scene import LIMBS, Scene
-from kp_helpers.figures.shapes import PLAIN, Part
+from kp_helpers.figures.shapes import PLAIN, TEXTURES, Part, texture_field
 from kp_helpers.figures.skeleton import forward_kinematics
-from kp_helpers.figures.textures import TEXTURES, texture_field
 from kp_helpers.figures.things import thing_parts
 
 SUPERSAMPLING = 3
@@ -69,7 +68,7 @@ class Picture:
 def render(scene: Scene) -> Picture:
     """Draw `scene`: far parts first, each over the ones behind it."""
     parts = sorted(_all_parts(scene), key=lambda part: -part.depth)
-    behind = backdrop.parts(scene)
+    behind = things.parts(scene)
     parts = behind + [part for part in parts if part.depth > 0.2]
     ids, shade = _paint(parts, scene)
     image = _colour(parts, ids, shade, scene)
@@ -108,8 +107,8 @@ def _paint(parts: list[Part], scene: Scene) -> tuple[np.ndarray, np.ndarray]:
             corners = (np.clip(polygon, -4000, 4000) * SUPERSAMPLING).ravel().tolist()
             draw_id.polygon(corners, fill=number)
             draw_shade.polygon(corners, fill=int(value))
-        if part.label in backdrop.GROUND_LABELS:
-            backdrop.clutter(draw_shade, part, scene, SUPERSAMPLING)
+        if part.label in things.GROUND_LABELS:
+            things.clutter(draw_shade, part, scene, SUPERSAMPLING)
     return np.asarray(ids), np.asarray(shade)
 
 

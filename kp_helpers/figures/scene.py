@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from kp_helpers.figures.camera import Camera, look_at
 from kp_helpers.figures.dogs import Dog
 from kp_helpers.figures.motion import MOTIONS, SEAT_HEIGHT, Motion, draw_motion
 from kp_helpers.figures.palette import COLOURS, GROUNDS, SKIN_TONES
+from kp_helpers.figures.shapes import Camera, look_at
 
 THINGS = ("ball", "box", "bag", "cone", "umbrella", "dog", "tree")
 CLOTHES = ("hair", "shirt", "trousers", "shoes")

@@ -7,17 +7,21 @@ methods of the published base stage, on points in [0,1].
 
 from kp_helpers.metrics import stable_keypoints
 from kp_helpers.metrics.lengths import (
+    SIGMAS,
+    auc,
     box_area,
     box_side,
     distance,
     head_box,
     head_size,
     long_side,
+    normalised_error,
+    oks,
+    pck,
+    sigma,
     torso_length,
 )
-from kp_helpers.metrics.normalised import auc, normalised_error, pck
 from kp_helpers.metrics.score import Metric, Score, mean
-from kp_helpers.metrics.similarity import SIGMAS, oks, sigma
 from kp_helpers.metrics.tolerance import (
     DISC,
     LIMB_ENDS,

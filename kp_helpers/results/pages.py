@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from kp_helpers.results import paper_numbers, tables
 from kp_helpers.results.claims import LISTS, PROTOCOL, Answer, answers_of
-from kp_helpers.results.deviations import both_modes, deviations
+from kp_helpers.results.paper_numbers import both_modes, deviations
 from kp_helpers.results.forest import REACH, forest
 from kp_helpers.results.run_folder import ResultsError, write_file
 from kp_helpers.results.runs import REFERENCE, Run, best_of, read_runs

@@ -6,9 +6,7 @@ Adam on them. No weight of the diffusion model changes.
 
 from kp_helpers.stages.appended import AppendedTokens
 from kp_helpers.stages.base import BaseTokens
-from kp_helpers.stages.learn import finished, learn
 from kp_helpers.stages.linear import linear_fit
 from kp_helpers.stages.readout_cache import ReadoutCache
-from kp_helpers.stages.records import StepRecord
-from kp_helpers.stages.run import OptimisationError, Run, metadata
-from kp_helpers.stages.states import clear
+from kp_helpers.stages.run import OptimisationError, Run, finished, learn, metadata
+from kp_helpers.stages.states import StepRecord, clear

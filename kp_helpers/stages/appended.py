@@ -12,9 +12,8 @@ from kp_helpers.embeddings import Appended
 from kp_helpers.heatmaps import TARGETS
 from kp_helpers.reading import combine, layers_of
 from kp_helpers.stages import starts
-from kp_helpers.stages.maps import CoupledMaps, ReadoutMaps
+from kp_helpers.stages.maps import CoupledMaps, ReadoutMaps, TrainingViews, checked_points
 from kp_helpers.stages.readout_cache import ReadoutCache
-from kp_helpers.stages.views import TrainingViews, checked_points
 
 MAP_OBJECTIVES = {"mse": losses.target_loss, "cross_entropy": losses.cross_entropy_loss}
 """(the joint's map, its target map) -> a scalar; "oks" takes the label itself."""

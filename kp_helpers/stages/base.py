@@ -5,8 +5,7 @@ import torch
 from kp_helpers import embeddings, keypoints, losses
 from kp_helpers.config import BaseStage
 from kp_helpers.diffusion import Diffusion
-from kp_helpers.stages.maps import CoupledMaps
-from kp_helpers.stages.views import TrainingViews
+from kp_helpers.stages.maps import CoupledMaps, TrainingViews
 
 
 class BaseTokens:

@@ -15,9 +15,8 @@ from kp_helpers.config import AppendedStage, Reading
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.embeddings import Appended
 from kp_helpers.heatmaps import TARGETS
-from kp_helpers.stages.closed_form import in_float64
-from kp_helpers.stages.starts import base_tokens
-from kp_helpers.stages.views import checked_points
+from kp_helpers.stages.maps import checked_points
+from kp_helpers.stages.starts import base_tokens, in_float64
 
 STRENGTH = 0.25
 """Of the penalty, in pixels of one picture: a twentieth of the mean diagonal with 5 pictures, a thousandth

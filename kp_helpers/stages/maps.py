@@ -1,4 +1,4 @@
-"""The maps of a stage's tokens on a training image and on a view of it, in the two modes.
+"""A training image in its random views, and the maps of a stage's tokens on them, in the two modes.
 
 Both modes are called with tokens (M, D), the number of an image and of a view of it, and return the tokens'
 maps (2, M, S, S), plain and transformed.
@@ -8,10 +8,70 @@ from functools import cached_property
 
 import torch
 
-from kp_helpers import attention, embeddings, reading
+from kp_helpers import attention, embeddings, geometry, randomness, reading
+from kp_helpers.config import AppendedStage, BaseStage
+from kp_helpers.diffusion import Diffusion
+from kp_helpers.reading import random_view, timestep_of
 from kp_helpers.stages.readout_cache import ReadoutCache, ReadoutView
-from kp_helpers.stages.views import TrainingViews
 from kp_helpers.store import digest, key_of
+
+
+class TrainingViews:
+    """The plain and the transformed view of a run's training images as noised latents.
+
+    A plain image is encoded once. pool: how many transformed views of an image there are, each with its own
+    noise and encoded once; 0 draws a new one in every step.
+    """
+
+    def __init__(
+        self, diffusion: Diffusion, images: torch.Tensor, settings: BaseStage | AppendedStage, pool: int
+    ):
+        self.diffusion, self.images, self.settings, self.pool = diffusion, images, settings, pool
+        self.timestep = timestep_of(diffusion, settings.reading)
+        self._encoded: dict[tuple[int, ...], torch.Tensor] = {}
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def view(self, step: int) -> int:
+        """The number of the view that a step sees."""
+        return step % self.pool if self.pool else step
+
+    def theta(self, image: int, view: int) -> torch.Tensor:
+        """The affine view (1, 2, 3)."""
+        return random_view(self.settings.augmentation, self.settings.seed, "view", view, image)
+
+    def noise_keys(self, image: int, view: int) -> tuple:
+        """What the noise of both views follows from, the arguments of `randomness.generator`."""
+        return self.settings.seed, "noise", view, image
+
+    def latents(self, image: int, view: int) -> torch.Tensor:
+        """Noised latents (2, C, h, w), plain then transformed."""
+        picture = self.images[image][None]
+        if (image,) not in self._encoded:
+            self._encoded[image,] = self.diffusion.encode_image(picture)
+        moved = self._encoded.get((image, view))
+        if moved is None:
+            moved = self.diffusion.encode_image(geometry.warp(picture, self.theta(image, view)))
+        if self.pool:
+            self._encoded[image, view] = moved
+        both = torch.cat([self._encoded[image,], moved])
+        noise = randomness.generator(*self.noise_keys(image, view))
+        return self.diffusion.add_noise(both, self.timestep, noise)
+
+
+def checked_points(points: torch.Tensor, images: int) -> torch.Tensor:
+    """Labels (n, 2) as float32; a ValueError if they are not one (x, y) in [0,1] for each image."""
+    points = torch.as_tensor(points, dtype=torch.float32)
+    if points.shape != (images, 2):
+        raise ValueError(
+            f"points have shape {tuple(points.shape)}, expected ({images}, 2), one joint an image"
+        )
+    inside = (points >= 0) & (points <= 1)
+    if not inside.all():
+        image = int((~inside).any(dim=1).nonzero()[0])
+        raise ValueError(f"points: image {image} has {points[image].tolist()}, expected (x, y) in [0,1]")
+    return points
 
 
 class CoupledMaps:

@@ -1,7 +1,7 @@
 """A run of a stage: Adam on its tokens, step by step, that can be watched, stopped and resumed.
 
 Noise, views and the order of images follow from (seed, step, image), so a resumed run draws what it would
-have drawn.
+have drawn. `learn` and `finished` make all steps in one call.
 """
 
 import math
@@ -9,15 +9,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from tqdm.auto import tqdm
 
 from kp_helpers import randomness
 from kp_helpers.config import AppendedStage, BaseStage
 from kp_helpers.diffusion import Diffusion
+from kp_helpers.embeddings import Appended
 from kp_helpers.reading import layers_of, timestep_of
 from kp_helpers.stages.appended import AppendedTokens
 from kp_helpers.stages.base import BaseTokens
-from kp_helpers.stages.records import StepRecord
-from kp_helpers.stages.states import States
+from kp_helpers.stages.linear import linear_fit
+from kp_helpers.stages.readout_cache import ReadoutCache
+from kp_helpers.stages.states import States, StepRecord
 
 
 class OptimisationError(RuntimeError):
@@ -142,3 +145,33 @@ def metadata(diffusion: Diffusion, settings: BaseStage | AppendedStage) -> dict:
         "settings": settings.model_dump(mode="json"),
         "seed": settings.seed,
     }
+
+
+def learn(
+    diffusion: Diffusion,
+    base: torch.Tensor,
+    images: torch.Tensor,
+    points: torch.Tensor,
+    settings: AppendedStage,
+    *,
+    cache: Path | ReadoutCache | None = None,
+    checkpoint: Path | None = None,
+    about: str = "",
+) -> Appended:
+    """What the settings make of labelled pictures: a `linear_fit` for the read-out "linear", else a `Run`.
+
+    base to cache: as for `AppendedTokens`. checkpoint: the folder `root` of `Run`. about: what the progress
+    bar says; empty shows none.
+    """
+    if settings.readout == "linear":
+        return linear_fit(diffusion, base, images, points, settings)
+    stage = AppendedTokens(diffusion, base, images, points, settings, cache=cache)
+    return finished(stage, checkpoint, about)
+
+
+def finished(stage: BaseTokens | AppendedTokens, checkpoint: Path | None = None, about: str = ""):
+    """What a stage learns in all its steps; checkpoint, about: as for `learn`."""
+    run = Run(stage, checkpoint)
+    for _ in tqdm(run, desc=about, unit="step", disable=not about):
+        pass
+    return run.result

@@ -1,16 +1,63 @@
-"""Where the tokens of the appended stage start: noise, copies of base tokens, or a fit of the target map; and
-the base before them.
+"""Where the tokens of the appended stage start: noise, copies of base tokens, or a ridge fit of the target
+map that the key projections carry into token space; and the base before them.
+
+A token e has in layer l and head h the logit q_lh(p) . (W_lh e) / sqrt(d) at a pixel p. Its mean over heads
+and layers is phi(p) . e with phi(p) = mean_lh W_lh^T q_lh(p) / sqrt(d), upsampled as logits are. So a linear
+fit of the target map on phi is a token: the one whose mean logit is nearest to the target, up to scale and
+level. With tokens of their own for each layer, the layers' phi stand one behind the other instead.
 
 In `start` `stage` is an `AppendedTokens`.
 """
 
+from collections.abc import Iterable
+
 import torch
 
 from kp_helpers import embeddings, reading
+from kp_helpers.attention import Query
+from kp_helpers.attention.shares import upsample
 from kp_helpers.config import AppendedStage
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.embeddings import widened
-from kp_helpers.stages import closed_form
+
+
+@torch.no_grad()
+def features(unet, asked: list[Query], size: int, apart: bool = False) -> torch.Tensor:
+    """phi, (B, D, size, size), of kept queries; they are divided by sqrt(d) already.
+
+    apart: whether each of L layers has a token of its own, (B, L D, size, size).
+    """
+    found = []
+    for query in asked:
+        module = unet.get_submodule(query.layer)
+        projection = module.to_k.weight.float().unflatten(0, (module.heads, -1))
+        coarse = torch.einsum("mdk,bmdhw->bkhw", projection, query.values) / module.heads
+        found.append(upsample(coarse, size) / len(asked))
+    return torch.cat(found, dim=1) if apart else sum(found)
+
+
+def in_float64(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor in float64; Apple's GPU has none, so from there it comes to the CPU."""
+    return (tensor.cpu() if tensor.device.type == "mps" else tensor).double()
+
+
+def direction(seen: Iterable[tuple[torch.Tensor, torch.Tensor]], strength: float) -> torch.Tensor:
+    """The ridge fit e = (F^T F + strength tr(F^T F) / D I)^-1 F^T y, (D,) float32, scaled so that its mean
+    logit has standard deviation 1 over all pixels.
+
+    seen: of each image its features (D, S, S) and its target map (S, S). F and y are those of all pixels of
+    all images, less their means, in float64.
+    """
+    count, x, xx, xy, y = 0, 0, 0, 0, 0
+    for phi, target in seen:
+        rows, goal = in_float64(phi).flatten(1), in_float64(target).flatten()
+        count, x, y = count + len(goal), x + rows.sum(dim=1), y + goal.sum()
+        xx, xy = xx + rows @ rows.T, xy + rows @ goal
+    gram, pull = xx - torch.outer(x, x) / count, xy - x * y / count
+    penalty = strength * gram.diagonal().mean() * torch.eye(len(gram)).to(gram)
+    found = torch.linalg.solve(gram + penalty, pull)
+    return (found / (found @ gram @ found / count).sqrt()).float()
+
 
 GAINS = (0.3, 0.6, 1.2, 2.5, 5.0, 10.0)
 """Of a fitted start: the standard deviations over pixels of its mean logit that are tried."""
@@ -72,9 +119,9 @@ def _direction(stage) -> torch.Tensor:
             latents = stage.views.latents(image, 0)[:1]
             queries = reading.queries(diffusion, latents, stage.base, settings.reading)
             size, apart = settings.reading.map_size, settings.layer_tokens
-            yield closed_form.features(diffusion.unet, queries, size, apart)[0], stage.targets[image]
+            yield features(diffusion.unet, queries, size, apart)[0], stage.targets[image]
 
-    return closed_form.direction(pairs(), settings.closed_form_ridge).to(stage.base)
+    return direction(pairs(), settings.closed_form_ridge).to(stage.base)
 
 
 def _fitted(stage, direction: torch.Tensor) -> torch.Tensor:

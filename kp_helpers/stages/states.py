@@ -6,14 +6,24 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import torch
 
 from kp_helpers import store
-from kp_helpers.stages.records import StepRecord
 from kp_helpers.store import DamagedError
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """One step: its number from 0, the weighted loss, the parts of the loss by name before weighting."""
+
+    step: int
+    loss: float
+    parts: dict[str, float]
+
 
 EVERY = 2.0
 """Seconds between two states: what a run that is killed loses at most."""

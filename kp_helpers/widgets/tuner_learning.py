@@ -1,17 +1,21 @@
-"""What a run of the tuner is, its steps, and a look at what its tokens find now."""
+"""What a run of the tuner is, its steps, a look at what its tokens find now, and what is kept of it."""
 
+import json
+import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 
-from kp_helpers import metrics
+from kp_helpers import embeddings, metrics, stages, store
 from kp_helpers.config import AppendedStage, Reading, TestTime
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.embeddings import Appended
 from kp_helpers.evaluate import Framed
 from kp_helpers.reading import read_appended, read_keypoints
-from kp_helpers.stages import AppendedTokens, ReadoutCache, Run
+from kp_helpers.results.run_folder import write_json
+from kp_helpers.stages import AppendedTokens, ReadoutCache, Run, states
 from kp_helpers.store import digest, key_of
 from kp_helpers.widgets.knobs import values_of
 
@@ -151,3 +155,62 @@ class Learner:
             near = metrics.within(point, sample.joints[self.joint], sample.frame_size)
             hit.append(bool(near) if sample.visible[self.joint] else None)
         return hit
+
+
+class TunerFolder:
+    """A folder with the newest run of each model, joint and set of pictures, and `saved/` beside them."""
+
+    def __init__(self, folder: str | Path, learner: Learner):
+        self.learner, self.saved = learner, Path(folder) / "saved"
+        self.file = Path(folder) / f"{learner.key}.safetensors"
+
+    def newest(self) -> tuple[TunedRun | None, str]:
+        """The run that was kept, or a sentence that says why it cannot be read."""
+        if not self.file.exists():
+            return None, ""
+        try:
+            tensors, facts = store.load(self.file)
+            run = TunedRun(
+                facts["number"],
+                AppendedStage(**json.loads(facts["settings"])),
+                TestTime(**facts["test"]),
+                states.unpacked(tensors, facts),
+                {step: tuple(found) for step, *found in facts["hits"]},
+                facts["changes"],
+            )
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            reason = str(error).splitlines()[0][:200]
+            return None, f"{self.file}: damaged or no run of the tuner ({reason}); the next run replaces it"
+        return run, "" if run.finished else "the last run is not at its end: Last run shows it, then Resume"
+
+    def keep(self, run: TunedRun) -> None:
+        """Write a run with at least one step as it stands."""
+        tensors, facts = states.packed(run.state)
+        facts["hits"] = [(step, *found) for step, found in run.hits.items()]
+        facts |= {"number": run.number, "test": run.test.model_dump(mode="json"), "changes": run.changes}
+        store.save(self.file, tensors, facts)
+
+    def save_config(self, run: TunedRun, command: str) -> Path:
+        """Write a run's settings, what was changed on its way, and its command as JSON."""
+        content = {
+            "joint": self.learner.joint,
+            "settings": {"appended": run.settings.model_dump(), "test": run.test.model_dump()},
+            "step": run.step,
+            "command": command,
+            "model": self.learner.diffusion.name,
+            "model_hash": self.learner.diffusion.fingerprint,
+            "changes": [{"step": step, "settings": changed} for step, changed in run.changes],
+        }
+        path = self._new(run, ".json")
+        write_json(path, content)
+        return path
+
+    def save_embedding(self, seen: Seen) -> Path:
+        """Write the base and the appended tokens as notebook 03 does, with what was changed on the way."""
+        about = stages.metadata(self.learner.diffusion, seen.run.settings)
+        about |= {"joint": self.learner.joint, "best": seen.appended.best}
+        about |= {"step": seen.step, "changes": seen.run.changes}
+        return embeddings.save(self._new(seen.run, ".safetensors"), seen.appended.tensors(), about)
+
+    def _new(self, run: TunedRun, suffix: str) -> Path:
+        return self.saved / f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_step_{run.step:04d}{suffix}"

@@ -9,8 +9,7 @@ from pathlib import Path
 from kp_helpers.config import Profile
 from kp_helpers.stages import Run
 from kp_helpers.widgets.knobs import NEXT_RUN, NEXT_STEP, stage_of, values_of
-from kp_helpers.widgets.tuner_folder import TunerFolder
-from kp_helpers.widgets.tuner_learning import Learner, Seen, TunedRun
+from kp_helpers.widgets.tuner_learning import Learner, Seen, TunedRun, TunerFolder
 
 _NOTEBOOK = "notebooks/03_appended_embedding.ipynb"
 _LOOKS = 0.5

@@ -6,9 +6,8 @@ import numpy as np
 import torch
 from transformers import CLIPTokenizer
 
-from kp_helpers.figures.lexicon import END, START
-from kp_helpers.figures.naming import Naming, exchange_sides
-from kp_helpers.figures.tokens import token_numbers
+from kp_helpers.figures.lexicon import END, START, token_numbers
+from kp_helpers.figures.pictures import Naming, exchange_sides
 from kp_helpers.figures.training.clip import to_pixels
 from kp_helpers.figures.training.grounding import Named
 

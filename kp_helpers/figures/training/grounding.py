@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 
 from kp_helpers import attention
-from kp_helpers.figures.naming import LIMB
+from kp_helpers.figures.pictures import LIMB
 from kp_helpers.figures.scene import LIMBS
 
 KIND_WEIGHTS = (1.0, 2 / 3, 1 / 3)

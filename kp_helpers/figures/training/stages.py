@@ -20,9 +20,9 @@ from transformers import CLIPModel, CLIPTextModel, CLIPTokenizer
 from kp_helpers.diffusion import FIGURES, SHIPPED
 from kp_helpers.figures import pictures
 from kp_helpers.figures.held_out import held_out
+from kp_helpers.figures.lexicon import build_tokenizer
 from kp_helpers.figures.model import add_clips, assemble, generate, text_tower
 from kp_helpers.figures.pictures import load_pictures, make_pictures
-from kp_helpers.figures.tokens import build_tokenizer
 from kp_helpers.figures.training import batches
 from kp_helpers.figures.training import clip as clip_stage
 from kp_helpers.figures.training import unet as unet_stage

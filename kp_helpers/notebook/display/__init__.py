@@ -10,11 +10,13 @@ from kp_helpers.notebook.display.charts import (
     histogram,
     losses,
     matrices,
+    metrics_table,
     ranges,
     runs,
+    settings_table,
     simplex,
+    verdicts_table,
 )
-from kp_helpers.notebook.display.masks import panoptic
 from kp_helpers.notebook.display.pictures import (
     COLOURS,
     HEAT,
@@ -27,9 +29,9 @@ from kp_helpers.notebook.display.pictures import (
     legend,
     mark,
     numbered,
+    panoptic,
     picture,
     pictures,
     segments,
 )
-from kp_helpers.notebook.display.tables import metrics_table, settings_table, verdicts_table
 from kp_helpers.results.tables import data_name

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kp_helpers.config import ConfigError
 from kp_helpers.notebook.sweeps import plan
-from kp_helpers.notebook.sweeps.table import failure_file, report, table
+from kp_helpers.notebook.sweeps.plan import failure_file, report, table
 from kp_helpers.results.run_folder import write_file
 
 _FAILURES = (ValueError, OSError, RuntimeError, MemoryError)
