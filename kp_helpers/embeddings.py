@@ -9,7 +9,8 @@ from pathlib import Path
 
 import torch
 
-from kp_helpers import randomness, store
+from kp_helpers import store
+from kp_helpers.config import randomness
 from kp_helpers.store import DamagedError
 
 METADATA = ("space", "model", "model_hash", "layers", "timestep", "settings", "seed")

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 import torch.nn.functional as F
 
-from kp_helpers import attention, geometry, heatmaps, keypoints, randomness
-from kp_helpers.config import Augmentation, BaseStage, Reading, TestTime
+from kp_helpers import attention, geometry, heatmaps, keypoints
+from kp_helpers.config import Augmentation, BaseStage, Reading, TestTime, randomness
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.embeddings import Appended
 

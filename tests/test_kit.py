@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 
 import kp_helpers as kit
-from kp_helpers import attention, embeddings, randomness
+from kp_helpers import attention, embeddings
+from kp_helpers.config import randomness
 from kp_helpers.data import DataError
 from kp_helpers.figures.render import render
 from kp_helpers.figures.scene import draw_scene

@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1] / "kp_helpers"
 BANNED = {"found", "own", "one", "given", "kept", "asked", "shown", "seen", "told", "every", "wanted"}
 HELD = ("results/*", "notebook/*", "notebook/sweeps/*", "notebook/display/*", "metrics/paper", "reproduce")
-HELD += ("store", "randomness")
+HELD += ("store", "config/randomness", "config/command", "config/profiles")
 """The files that are held to it so far."""
 
 

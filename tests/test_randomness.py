@@ -2,7 +2,7 @@ import pytest
 import torch
 from helpers.plain_stage import PlainStage
 
-from kp_helpers import randomness
+from kp_helpers.config import randomness
 from kp_helpers.stages import Run
 
 

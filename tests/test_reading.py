@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from kp_helpers import attention, heatmaps, keypoints, randomness, reading
-from kp_helpers.config import BaseStage, Reading, TestTime
+from kp_helpers import attention, heatmaps, keypoints, reading
+from kp_helpers.config import BaseStage, Reading, TestTime, randomness
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.embeddings import Appended
 

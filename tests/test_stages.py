@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from kp_helpers import attention, embeddings, geometry, keypoints, losses, randomness, stages
-from kp_helpers.config import AppendedStage, BaseStage, Reading
+from kp_helpers import attention, embeddings, geometry, keypoints, losses, stages
+from kp_helpers.config import AppendedStage, BaseStage, Reading, randomness
 from kp_helpers.heatmaps import gaussian_target
 from kp_helpers.stages import AppendedTokens, BaseTokens, OptimisationError, Run
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from kp_helpers import attention, embeddings, randomness, reading
-from kp_helpers.config import AppendedStage, Reading
+from kp_helpers import attention, embeddings, reading
+from kp_helpers.config import AppendedStage, Reading, randomness
 from kp_helpers.heatmaps import gaussian_target
 from kp_helpers.stages import AppendedTokens, Run
 

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from kp_helpers import geometry, randomness
-from kp_helpers.config import AppendedStage, Reading
+from kp_helpers import geometry
+from kp_helpers.config import AppendedStage, Reading, randomness
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.stages.maps import TrainingViews
 

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from kp_helpers import attention, randomness
+from kp_helpers import attention
+from kp_helpers.config import randomness
 from kp_helpers.diffusion import words
 from kp_helpers.widgets import AttentionExplorer
 

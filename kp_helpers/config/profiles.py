@@ -22,7 +22,10 @@ class Profile(Settings):
         """The profile with the same changes in the readings of learning and test."""
         groups = {"appended": self.appended, "test": self.test}
         return self.replace(
-            **{name: one.replace(reading=one.reading.replace(**changes)) for name, one in groups.items()}
+            **{
+                name: group.replace(reading=group.reading.replace(**changes))
+                for name, group in groups.items()
+            }
         )
 
 
@@ -43,7 +46,7 @@ class Change:
     @classmethod
     def of_parameters(cls, **groups: Mapping) -> Self:
         """From parameters of a notebook, in which 0 and an empty text mean "what the profile says"."""
-        return cls(**{group: {n: v for n, v in given.items() if v} for group, given in groups.items()})
+        return cls(**{group: {n: v for n, v in fields.items() if v} for group, fields in groups.items()})
 
     def applied(self, profile: Profile) -> Profile:
         """The profile with the changes; a ConfigError for one that cannot be."""
@@ -59,9 +62,9 @@ def profile(name: str, *, seed: int = 0, preset: str = "paper") -> Profile:
     seed: goes into every group that draws random numbers. preset: what is changed in the profile, "paper" for
     nothing, "best" for the kit's own recipe.
     """
-    for what, found, known in (("profile", name, _PROFILES), ("preset", preset, PRESETS)):
-        if found not in known:
-            raise ConfigError(f"{what} is {found!r}, expected one of {', '.join(known)}")
+    for what, value, known in (("profile", name, _PROFILES), ("preset", preset, PRESETS)):
+        if value not in known:
+            raise ConfigError(f"{what} is {value!r}, expected one of {', '.join(known)}")
     groups = {"base": BaseStage, "appended": AppendedStage, "test": TestTime, "protocol": Protocol}
     named = {group: kind(**_PROFILES[name].get(group, {}), seed=seed) for group, kind in groups.items()}
     return PRESETS[preset].applied(Profile(**named))

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import torch
 import torch.nn.functional as F
 
-from kp_helpers import attention, randomness
+from kp_helpers import attention
 from kp_helpers.attention import Query
-from kp_helpers.config import AppendedStage, Profile, TestTime
+from kp_helpers.config import AppendedStage, Profile, TestTime, randomness
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.embeddings import Appended
 from kp_helpers.evaluate.protocol import Found, Framed, appended_name, located, of_run

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from kp_helpers import embeddings, randomness, reading, stages
-from kp_helpers.config import AppendedStage, Protocol, TestTime
+from kp_helpers import embeddings, reading, stages
+from kp_helpers.config import AppendedStage, Protocol, TestTime, randomness
 from kp_helpers.data import DataError, KeypointSample, ThreeDPW, draw
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.embeddings import Appended

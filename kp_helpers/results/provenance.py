@@ -10,7 +10,9 @@ from pathlib import Path
 
 import torch
 
-from kp_helpers import __version__, randomness
+from kp_helpers import __version__
+
+from kp_helpers.config import randomness
 from kp_helpers.results.run_folder import ResultsError, project_path, write_json
 
 _PACKAGES = ("torch", "diffusers", "transformers", "kornia", "numpy", "scikit-learn", "pillow")

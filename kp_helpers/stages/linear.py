@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import torch
 
-from kp_helpers import randomness, reading
+from kp_helpers import reading
 from kp_helpers.attention import linear_features
-from kp_helpers.config import AppendedStage, Reading
+from kp_helpers.config import AppendedStage, Reading, randomness
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.embeddings import Appended
 from kp_helpers.heatmaps import TARGETS

@@ -8,8 +8,8 @@ from functools import cached_property
 
 import torch
 
-from kp_helpers import attention, embeddings, geometry, randomness, reading
-from kp_helpers.config import AppendedStage, BaseStage
+from kp_helpers import attention, embeddings, geometry, reading
+from kp_helpers.config import AppendedStage, BaseStage, randomness
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.reading import random_view, timestep_of
 from kp_helpers.stages.readout_cache import ReadoutCache, ReadoutView

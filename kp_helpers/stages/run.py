@@ -11,8 +11,7 @@ from pathlib import Path
 import torch
 from tqdm.auto import tqdm
 
-from kp_helpers import randomness
-from kp_helpers.config import AppendedStage, BaseStage
+from kp_helpers.config import AppendedStage, BaseStage, randomness
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.embeddings import Appended
 from kp_helpers.reading import layers_of, timestep_of

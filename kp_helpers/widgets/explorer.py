@@ -10,7 +10,8 @@ import ipywidgets as widgets
 import torch
 from matplotlib.figure import Figure
 
-from kp_helpers import attention, randomness
+from kp_helpers import attention
+from kp_helpers.config import randomness
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.diffusion.words import content_words, rival_words
 from kp_helpers.notebook import display

@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from matplotlib.figure import Figure
 
-from kp_helpers import attention, randomness
+from kp_helpers import attention
+from kp_helpers.config import randomness
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.diffusion.words import BESIDE, Word, content_words, rival_words
 from kp_helpers.embeddings import Appended
