@@ -44,7 +44,7 @@ FIGURES = {
     "losses": lambda: display.losses(RECORDS),
     "curves": lambda: display.curves(SWEPT, "steps", log=True, marked=10, y="hits, %"),
     "ranges": lambda: display.ranges(SWEPT, marked="b", title="t"),
-    "grouped": lambda: display.grouped(SWEPT.assign(method="m"), "steps", goal=50, title="t"),
+    "grouped": lambda: display.grouped(SWEPT.assign(method="m"), "steps", title="t"),
     "matrices": lambda: display.matrices({"a": np.eye(3), "b": -np.eye(3)}, ["x", "y", "z"]),
     "histogram": lambda: display.histogram({"a": [0.01, 0.1, 0.1], "b": [0.2, 1.0]}, x="error"),
     "simplex": lambda: display.simplex({"1:1:5": ((1, 1, 5), 20.0), "0:0:1": ((0, 0, 1), 5.0)}, "abc"),
@@ -95,7 +95,7 @@ def test_methods_stand_side_by_side_for_each_value():
             for method, value in zip(("tokens", "ridge"), numbers, strict=True)
         ]
     )
-    axis = display.grouped(rows, "joint", goal=75).axes[0]
+    axis = display.grouped(rows, "joint").axes[0]
     dots = [part.get_offsets() for part in axis.collections if len(part.get_offsets()) == 2]
     assert [own[:, 0].tolist() for own in dots] == [[20.0, 60.0], [40.0, 80.0]]
     assert np.allclose([own[:, 1] for own in dots], [[-0.32, 0.68], [0.32, 1.32]])

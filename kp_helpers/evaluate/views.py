@@ -49,15 +49,15 @@ def by_views(
     return points | {way: torch.stack(own) for way, own in ways.items()}, torch.stack(alone)
 
 
-def vote(positions: torch.Tensor, radius: float = VOTE_RADIUS) -> torch.Tensor:
-    """The mean (2,) of the largest group of positions (V, 2): those within `radius` of one of them.
+def vote(positions: torch.Tensor) -> torch.Tensor:
+    """The mean (2,) of the largest group of positions (V, 2): those within `VOTE_RADIUS` of one of them.
 
     Among equal groups that of the position which is nearest to all the others on average wins.
     """
     distance = (positions[:, None] - positions[None]).norm(dim=-1)
-    votes = (distance <= radius).sum(dim=1)
+    votes = (distance <= VOTE_RADIUS).sum(dim=1)
     centrality = torch.where(votes == votes.max(), distance.sum(dim=1), torch.inf)
-    return positions[distance[centrality.argmin()] <= radius].mean(dim=0)
+    return positions[distance[centrality.argmin()] <= VOTE_RADIUS].mean(dim=0)
 
 
 def humps(errors: ArrayLike, runs: ArrayLike, *, resamples: int = 100, seed: int = 0) -> tuple[int, float]:

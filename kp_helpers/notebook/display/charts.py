@@ -15,14 +15,14 @@ from kp_helpers.notebook.display.pictures import COLOURS, RC, legend
 from kp_helpers.results import Metric
 
 
-def losses(records: Iterable, *, smooth: int = 10, title: str = "losses") -> Figure:
-    """The total and each part over the steps: every step thin, the mean of the last `smooth` thick."""
+def losses(records: Iterable, *, title: str = "losses") -> Figure:
+    """The total and each part over the steps: every step thin, the mean of the last ten thick."""
     rows = pd.DataFrame([{"step": r.step, "weighted total": r.loss, **r.parts} for r in records])
     names = list(rows.columns[1:])
     figure, axes = _charts(len(names), (2.5, 2.2), title)
     for axis, name, colour in zip(axes, names, COLOURS, strict=False):
         sns.lineplot(rows, x="step", y=name, color=colour, alpha=0.3, linewidth=0.8, ax=axis)
-        smoothed = rows[name].rolling(smooth, min_periods=1).mean()
+        smoothed = rows[name].rolling(10, min_periods=1).mean()
         sns.lineplot(x=rows["step"], y=smoothed, color=colour, linewidth=1.8, ax=axis)
         axis.set_title(name, fontsize=9)
         axis.set(xlabel="step", ylabel="", ylim=(0, None))
@@ -84,7 +84,7 @@ def curves(
     return figure
 
 
-def ranges(rows: pd.DataFrame, *, marked: str = "", title: str = "", x: str = "hits, %") -> Figure:
+def ranges(rows: pd.DataFrame, *, marked: str = "", title: str = "") -> Figure:
     """Variants one below the other, each a dot with its interval. rows: method, value, low, high.
 
     marked: the variant that the others are compared with, in colour, with a dashed line at its value.
@@ -95,17 +95,14 @@ def ranges(rows: pd.DataFrame, *, marked: str = "", title: str = "", x: str = "h
         _dots(axis, place, row, colour)
         if row["method"] == marked:
             axis.axvline(row["value"], color=colour, linewidth=0.8, linestyle="--")
-    _name_places(axis, rows["method"], x)
+    _name_places(axis, rows["method"], "hits, %")
     return figure
 
 
-def grouped(
-    rows: pd.DataFrame, by: str, *, goal: float | None = None, title: str = "", x: str = "hits, %"
-) -> Figure:
+def grouped(rows: pd.DataFrame, by: str, *, title: str = "", x: str = "hits, %") -> Figure:
     """Methods side by side for each value of a column, one below the other, each a dot with its interval.
 
-    rows: method, value, low, high and the column `by`, in the order in which they are drawn. goal: a dashed
-    line there.
+    rows: method, value, low, high and the column `by`, in the order in which they are drawn.
     """
     places = {value: place for place, value in enumerate(rows[by].unique())}
     methods = rows.groupby("method", sort=False)
@@ -113,8 +110,6 @@ def grouped(
     offsets = np.linspace(-0.32, 0.32, len(methods)) if len(methods) > 1 else [0.0]
     for offset, colour, (method, part) in zip(offsets, COLOURS, methods, strict=False):
         _dots(axis, part[by].map(places) + offset, part, colour, method)
-    if goal is not None:
-        axis.axvline(goal, color="#444444", linewidth=0.8, linestyle="--")
     _name_places(axis, [str(value).replace("_", " ") for value in places], x)
     axis.set(xlim=(-2, 102))
     legend(figure, axis)
@@ -137,13 +132,13 @@ def matrices(panels: Mapping[str, object], names: Sequence[str], *, title: str =
     return figure
 
 
-def histogram(groups: Mapping[str, object], *, bins: int = 40, title: str = "", x: str = "") -> Figure:
-    """Shares of values in bins that are even on a logarithmic axis, one chart a group; values above 0."""
+def histogram(groups: Mapping[str, object], *, title: str = "", x: str = "") -> Figure:
+    """Shares of values in 40 bins that are even on a logarithmic axis, one chart a group; values above 0."""
     figure, axes = _charts(len(groups), (3.4, 2.4), title, sharex=True, sharey=True)
     logarithms = np.log10(np.concatenate([np.asarray(values, float) for values in groups.values()]))
     reach = (logarithms.min(), logarithms.max())
     for axis, colour, (name, values) in zip(axes, COLOURS, groups.items(), strict=False):
-        bars = {"stat": "percent", "bins": bins, "binrange": reach, "log_scale": True}
+        bars = {"stat": "percent", "bins": 40, "binrange": reach, "log_scale": True}
         sns.histplot(np.asarray(values, float), color=colour, ax=axis, **bars)
         axis.set_xlabel(x, fontsize=8)
         axis.set_title(f"{name}, n {len(values)}", fontsize=9)

@@ -135,10 +135,10 @@ def keypoints(
     return figure
 
 
-def numbered(images: Iterable, points, *, columns: int = 5, side: float = 1.9, title: str = "") -> Figure:
+def numbered(images: Iterable, points, *, title: str = "") -> Figure:
     """Pictures with K keypoints each, (n, K, 2): a keypoint has the same colour and number in all of them."""
     images = list(images)
-    figure, axes = grid(len(images), columns, side=side, title=title, room=0)
+    figure, axes = grid(len(images), 5, side=1.9, title=title, room=0)
     palette = sns.color_palette("husl", len(points[0]))
     for axis, image, row in zip(axes, images, np.asarray(points), strict=True):
         picture(axis, image)
@@ -149,12 +149,10 @@ def numbered(images: Iterable, points, *, columns: int = 5, side: float = 1.9, t
     return figure
 
 
-def before_after(
-    images: Sequence, before: Sequence, after: Sequence, true, *, side: float = 1.7, title: str = ""
-) -> Figure:
+def before_after(images: Sequence, before: Sequence, after: Sequence, true, *, title: str = "") -> Figure:
     """Two rows of maps over the same images, each with its maximum and the labelled joint (n, 2)."""
     count = len(images)
-    figure, axes = grid(2 * count, count, side=side, title=title)
+    figure, axes = grid(2 * count, count, side=1.7, title=title)
     for name, maps, row in (("before", before, axes[:count]), ("after", after, axes[count:])):
         for axis, image, heat_map, point in zip(row, images, maps, true, strict=True):
             heat(axis, image, heat_map, name)
