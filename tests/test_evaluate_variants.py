@@ -1,7 +1,11 @@
-"""Sweeps: each variant is what it would be alone, on draws that are the same for all; and the references
-beside them, against fits by hand on the pictures that a sweep is shown.
+"""Variants, designs and sweeps: each is what it would be alone, on draws that are the same for all; the
+references beside them, and the tables of an ablation.
 """
 
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
@@ -12,6 +16,115 @@ from kp_helpers import config, evaluate, reading
 from kp_helpers.data import DataError
 from kp_helpers.evaluate import Variant
 from kp_helpers.heatmaps import gaussian_target
+
+
+def scores(**hits) -> pd.DataFrame:
+    """method -> hits (runs, images), 0 or 1; both kinds of hits are the same and a miss is 0.1 off."""
+    rows = [
+        {"joint": "left_foot", "method": method, "run": run, "image": f"{image}", "sequence": f"{image}"}
+        | {"in_direction": hit, "within": hit, "auc": hit, "error": 0.1 * (1 - hit)}
+        for method, table in hits.items()
+        for run, own in enumerate(table)
+        for image, hit in enumerate(own)
+    ]
+    return pd.DataFrame(rows).assign(mirror=np.nan, other_side=np.nan)
+
+
+NONE, ALL = np.zeros((3, 6)), np.ones((3, 6))
+MOST = ALL.copy()
+MOST[0, 0] = 0
+
+
+def test_variants_are_compared_with_the_default_by_hand():
+    rows = evaluate.against(scores(default=NONE, better=MOST), "default")
+    hits = rows[rows["measure"] == "in a meaningful direction"].iloc[0]
+    assert (hits["variant"], hits["against"]) == ("better", "default")
+    assert hits["difference"] == pytest.approx(100 * 17 / 18)
+    assert (hits["runs"], hits["n"]) == (3, 18) and 0 < hits["p"] < 0.01
+    assert rows[rows["measure"] == "mean error"].iloc[0]["difference"] == pytest.approx(-100 * 0.1 * 17 / 18)
+    assert evaluate.against(scores(default=NONE), "default").empty
+
+
+def test_the_table_has_a_row_a_variant():
+    table = evaluate.variants_table(scores(default=NONE, better=MOST), "default")
+    assert list(table.index) == ["default", "better"] and table.loc["default", "minus default"] == ""
+    assert table.loc["better", "within 1/48 of the frame"].startswith("94.4 ± 9.6 [")
+    assert (
+        table.loc["better", "minus default"].startswith("+94.4 [")
+        and "p < .01" in table.loc["better"].iloc[-1]
+    )
+
+
+def test_the_paper_is_quoted_for_the_variants_named_alone():
+    settings = config.profile("quick")
+    given = scores(default=NONE, twenty=MOST).assign(mirror=0.0)
+    found = {
+        m.method: m
+        for m in evaluate.measured_variants(given, settings, {"default": 5, "twenty": 20})
+        if m.measure == "within 1/48 of the frame"
+    }
+    assert {name: m.paper for name, m in found.items()} == {
+        "appended, readout mode, default": 17.5,
+        "appended, readout mode, twenty": 14.0,
+    }
+    alone = evaluate.measured_variants(given, settings, {"default": 5})
+    assert {m.paper for m in alone if "twenty" in m.method} == {None}
+
+
+def test_hits_over_a_setting_are_in_its_order():
+    rows = evaluate.over(scores(b=NONE, a=MOST), {"a": ("line", 1), "b": ("line", 2)}, "steps")
+    assert rows["method"].tolist() == 3 * ["a"] + 3 * ["b"] and rows["steps"].tolist() == 3 * [1] + 3 * [2]
+    assert set(rows["panel"]) == {one.name for one in evaluate.SHOWN.values()}
+
+
+PROTOCOL = config.Protocol(test_images=2, framing="squash")
+JOINTS = ("left_foot", "head")
+
+
+def test_a_text_names_designs():
+    five, twenty = evaluate.designs("5x8, 20x10:head", PROTOCOL, JOINTS)
+    assert five.protocol == PROTOCOL.replace(train_images=5, runs=8) and five.joints == JOINTS
+    assert twenty.protocol == PROTOCOL.replace(train_images=20, runs=10) and twenty.joints == ("head",)
+    assert (five.named("m"), twenty.named("m")) == ("m", "m, training images 20")
+    assert evaluate.designs("5x8:head+left_foot", PROTOCOL, JOINTS)[0].joints == ("head", "left_foot")
+
+
+def test_results_carry_the_designs_name():
+    @dataclass(frozen=True)
+    class Result:
+        method: str
+
+    five, twenty = evaluate.designs("5x8,20x10", PROTOCOL, JOINTS)
+    assert five.renamed([Result("m")]) == [Result("m")]
+    assert twenty.renamed([Result("m")]) == [Result("m, training images 20")]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "'' is no design, expected images x runs, such as '5x8'"),
+        ("5", "'5' is no design"),
+        ("5x0", "'5x0' is no design"),
+        ("5x8,", "'' is no design"),
+        ("5x8:elbow", "'5x8:elbow' names 'elbow', expected one of left_foot, head"),
+        ("5x8,5x10", "'5x10' has 5 images like one before"),
+    ],
+)
+def test_a_text_that_names_none_is_refused(text, message):
+    with pytest.raises(config.ConfigError, match=f"designs: {message}"):
+        evaluate.designs(text, PROTOCOL, JOINTS)
+
+
+def test_runs_share_their_pictures(tiny_threedpw):
+    sets = [evaluate.data_set(tiny_threedpw, split, ("head",)) for split in ("train", "test")]
+    drawn = [
+        evaluate.draw_run(*sets, "head", 1, design.protocol)
+        for design in evaluate.designs("1x2,3x2", PROTOCOL, ("head",))
+    ]
+    (few, test), (many, same) = drawn
+    assert [one.name for one in test] == [one.name for one in same]
+    assert [one.name for one in few] == [one.name for one in many[:1]] and len(many) == 3
+
 
 SETTINGS = config.profile("smoke")
 VARIANTS = [
