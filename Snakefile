@@ -124,7 +124,7 @@ rule editing:
         mem_mb=8000,
     shell:
         "{sys.executable} -m kp_helpers.reproduce {input.notebook} results/{EDITING}/{RUN} --overwrite"
-        " -p model {MODEL:q} -p data {DATA:q} -p seed {SEED} -p profile {SETTINGS}"
+        " -p model {MODEL:q} -p data {DATA:q} -p device {DEVICE:q} -p seed {SEED} -p profile {SETTINGS}"
 
 
 use rule alone as base with:
@@ -188,13 +188,14 @@ rule open_vocabulary:
     params:
         data=config.get("panoptic") or "figures",
         profile="paper" if REFERENCE else SETTINGS,
-        variants="-p variants empty,control,random,clip" if REFERENCE or PROFILE == "paper" else "",
+        variants="-p variants empty,true,control,random,clip" if REFERENCE or PROFILE == "paper" else "",
     threads: 1
     resources:
         mem_mb=8000,
     shell:
         "{sys.executable} -m kp_helpers.reproduce {input} results/{VOCABULARY}/{RUN} --overwrite"
-        " -p model {MODEL:q} -p data {params.data:q} -p seed {SEED} -p profile {params.profile} {params.variants}"
+        " -p model {MODEL:q} -p data {params.data:q} -p device {DEVICE:q} -p seed {SEED} -p profile {params.profile}"
+        " {params.variants}"
 
 
 # The longest begin first, as does the base that they wait for, so that in the end no core is idle.

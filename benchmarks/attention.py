@@ -7,6 +7,7 @@ runs just before the kit's modes of it.
 import argparse
 import json
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from multiprocessing import get_context
@@ -33,34 +34,39 @@ def main(arguments: list[str] | None = None) -> int:
         if name not in names:
             print(f"--only {name!r} is no job, expected one of: {', '.join(names)}", file=sys.stderr)
             return 1
-    content = run(options.shape, options.device, options.only or names)
-    if options.only and options.json.exists():
-        content["rows"] = _merged(json.loads(options.json.read_text())["rows"], content["rows"], names)
-    replace_file(options.json, lambda partial: partial.write_text(json.dumps(content, indent=1) + "\n"))
+    before = json.loads(options.json.read_text())["rows"] if options.only and options.json.exists() else []
+    for content in run(options.shape, options.device, options.only or names):
+        whole = {**content, "rows": _merged(before, content["rows"], names)}
+        replace_file(options.json, lambda partial, whole=whole: partial.write_text(_text(whole)))
     return 0
 
 
-def run(shape: str, device: str, names: list[str]) -> dict:
-    """Facts of the machine and one row for each case of these names."""
-    rates = {precision: _rate(device, precision) for precision in ("float32", "bfloat16")}
+def run(shape: str, device: str, names: list[str]) -> Iterator[dict]:
+    """Facts of the machine and one row for each case of these names, after each case: what ends the run
+    early leaves the rows before.
+    """
+    rates = {precision: _rate(device, precision) for precision in cases.PRECISIONS}
+    facts = {
+        "shape": shape,
+        "device": device,
+        "machine": _machine(device),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "matrix_rate": rates,
+    }
     rows: list[dict] = []
     chosen = [(place, case) for place, case in enumerate(cases.cases(shape, device)) if case.name in names]
     for place, case in tqdm(chosen, desc=f"{shape}, {device}"):
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:
             rows.append(_row(case, alone.submit(_measured, shape, device, place).result(), rates, rows))
         tqdm.write(_line(rows[-1]))
-    facts = {
-        "shape": shape,
-        "device": device,
-        "machine": _machine(device),
-        "threads": torch.get_num_threads(),
-    }
-    return {**facts, "torch": torch.__version__, "matrix_rate": rates, "rows": rows}
+        yield {**facts, "rows": rows}
 
 
 def _measured(shape: str, device: str, place: int) -> measure.Cost:
     """The cost of one case, in a process of its own."""
     case = cases.cases(shape, device)[place]
+    measure.round_products(case.precision == "tf32")
     return measure.cost(case.build(cases.Setup(shapes.load(shape, device))), device, case.repeats)
 
 
@@ -90,10 +96,15 @@ def _merged(before: list[dict], measured: list[dict], names: list[str]) -> list[
 
 
 def _rate(device: str, precision: str) -> float | None:
-    """The measured matrix rate; none for bfloat16 on a CPU, where it is emulated."""
-    if device == "cpu" and precision == "bfloat16":
+    """The measured matrix rate; on a CPU of float32 alone, since the others are emulated there."""
+    if device == "cpu" and precision != "float32":
         return None
-    return measure.matrix_rate(device, getattr(torch, precision))
+    measure.round_products(precision == "tf32")
+    return measure.matrix_rate(device, torch.bfloat16 if precision == "bfloat16" else torch.float32)
+
+
+def _text(content: dict) -> str:
+    return json.dumps(content, indent=1) + "\n"
 
 
 def _machine(device: str) -> str:

@@ -18,6 +18,7 @@ MAP, READ = 128, 512
 THIRD_STAGE = {"steps": 100, "ratio": APPENDED / BASE, "images_per_step": 5, "augmentation_pool": 2}
 COUPLED_STEPS = 2
 _LABELLED = 5
+PRECISIONS = ("float32", "tf32", "bfloat16")
 _VIEW = torch.tensor([[[0.85, 0.1, 0.1], [-0.1, 0.85, -0.05]]])
 
 
@@ -46,15 +47,24 @@ class Setup:
         return attention.readout_layers(self.model.unet)
 
     @property
+    def conditions(self) -> dict[str, torch.Tensor] | None:
+        """What SDXL's U-Net takes beside the context, as for an empty caption."""
+        if self.model.unet.config.addition_embed_type is None:
+            return None
+        zeros = {"text_embeds": torch.zeros(1, 1280), "time_ids": torch.zeros(1, 6)}
+        return {name: tensor.to(self.model.device) for name, tensor in zeros.items()}
+
+    @property
     def timestep(self) -> int:
         return self.model.default_timestep
 
 
 @dataclass(frozen=True)
 class Case:
-    """name: the job; cases of one name do the same. mode: "plain", "coupled" or "read-out". build(setup)
-    returns the function to time. repeats: timed runs after a first one, 0 times the first. share: of the job
-    that a run does; seconds are divided by it.
+    """name: the job; cases of one name do the same. mode: "plain", "coupled" or "read-out". precision:
+    "float32", "tf32" (float32 whose products a GPU rounds to 10 bits) or "bfloat16". build(setup) returns the
+    function to time. repeats: timed runs after a first one, 0 times the first. share: of the job that a run
+    does; seconds are divided by it.
     """
 
     name: str
@@ -95,11 +105,26 @@ def _maps(setup: Setup, latents, context, mode: str, precision: str) -> torch.Te
     unet, timestep = setup.model.unet, setup.timestep
     if mode == "plain":
         one_by_one = (
-            plain.attention_maps(unet, one[None], timestep, context, layers=setup.layers, size=MAP)
+            plain.attention_maps(
+                unet, one[None], timestep, context, layers=setup.layers, size=MAP, conditions=setup.conditions
+            )
             for one in latents
         )
         return torch.cat(list(one_by_one))
-    return attention.attention_maps(unet, latents, timestep, context, size=MAP, precision=precision)
+    rounded = "bfloat16" if precision == "bfloat16" else "float32"
+    return attention.attention_maps(unet, latents, timestep, context, size=MAP, precision=rounded)
+
+
+def compiled(build: Callable[[Setup], Callable]) -> Callable[[Setup], Callable]:
+    """The same with the U-Net's blocks compiled; the first run, which compiles, is not timed."""
+
+    def compiling(setup: Setup) -> Callable:
+        unet = setup.model.unet
+        for block in (*unet.down_blocks, unet.mid_block, *unet.up_blocks):
+            block.compile()
+        return build(setup)
+
+    return compiling
 
 
 def third_stage(setup: Setup) -> Callable[[], None]:
@@ -136,9 +161,9 @@ def slider_step(setup: Setup) -> Callable[[], object]:
     return lambda: next(records)
 
 
-def inference(mode: str) -> Callable[[Setup], Callable]:
+def inference(mode: str, precision: str = "float32") -> Callable[[Setup], Callable]:
     """Ten keypoints of one image from ten random views of it, read at 512 x 512."""
-    settings = TestTime(views=VIEWS, read_size=READ, reading=Reading(map_size=MAP))
+    settings = TestTime(views=VIEWS, read_size=READ, reading=Reading(map_size=MAP, precision=precision))
 
     def build(setup: Setup) -> Callable[[], torch.Tensor]:
         tokens, image = range(CHOSEN), setup.images[:1]
@@ -169,6 +194,8 @@ def _plain_inference(setup: Setup, image: torch.Tensor, settings: TestTime) -> t
 
 def cases(shape: str, device: str) -> list[Case]:
     """All cases of a shape, those of one name beside one another; a long job is timed on its first run."""
+    if shape == "sdxl":
+        return _steps(shape, 2)
     long = shape == "sd15" and device == "cpu"
     few = 0 if long else 2
     share = COUPLED_STEPS / THIRD_STAGE["steps"] / THIRD_STAGE["images_per_step"]
@@ -184,6 +211,26 @@ def cases(shape: str, device: str) -> list[Case]:
         Case("inference", "plain", "float32", inference("plain"), few),
         Case("inference", "kit", "float32", inference("kit"), few),
     ]
+    if device == "cuda" or shape == "small":
+        found += [
+            *_steps(shape, 5)[1:],
+            Case("inference", "kit", "bfloat16", inference("kit", "bfloat16"), few),
+        ]
     if shape == "figures":
         found.append(Case("read-out step, 16 tokens, 32 x 32", "read-out", "float32", slider_step, 20))
     return found
+
+
+def _steps(shape: str, repeats: int) -> list[Case]:
+    """A step in each arithmetic that only a GPU has reason to try."""
+    first = [Case("step", "plain", "float32", step("plain"), repeats)]
+    if shape == "sdxl":
+        first.append(Case("step", "coupled", "float32", step("coupled"), repeats))
+        first.append(Case("step", "coupled", "bfloat16", step("coupled", "bfloat16"), repeats))
+    return [
+        *first,
+        Case("step", "plain", "tf32", step("plain", "tf32"), repeats),
+        Case("step", "coupled", "tf32", step("coupled", "tf32"), repeats),
+        Case("step", "coupled, compiled", "tf32", compiled(step("coupled", "tf32")), repeats),
+        Case("step", "coupled, compiled", "bfloat16", compiled(step("coupled", "bfloat16")), repeats),
+    ]

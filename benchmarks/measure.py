@@ -35,6 +35,11 @@ def cost(run: Callable[[], object], device: str, repeats: int) -> Cost:
     return Cost(seconds, peak_bytes(device), counter.get_total_flops())
 
 
+def round_products(to_tf32: bool) -> None:
+    """Whether a GPU may round the products of float32 numbers to ten bits, in matrices and convolutions."""
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = to_tf32
+
+
 def matrix_rate(device: str, dtype: torch.dtype) -> float:
     """Operations a second of a large matrix product, the best of five."""
     side = _SIDE[device]

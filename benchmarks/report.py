@@ -17,12 +17,23 @@ FOLDER = Path("results/benchmarks")
 ATTENTION = {
     "attention-sd15-cpu": ("Stable Diffusion 1.5's shape, random weights, CPU", "--shape sd15 --device cpu"),
     "attention-figures-cpu": ("figures model, CPU", "--shape figures --device cpu"),
+}
+GPU = {
     "attention-sd15-cuda": (
         "Stable Diffusion 1.5's shape, random weights, GPU",
         "--shape sd15 --device cuda",
     ),
+    "attention-sdxl-cuda": (
+        "Stable Diffusion XL's shape, random weights, GPU",
+        "--shape sdxl --device cuda --only step",
+    ),
+    "attention-sd15-strict-cuda": (
+        "The third stage to the last bit, KEYPOINT_KIT_DETERMINISM=A, GPU",
+        "--shape sd15 --device cuda --only 'third stage'",
+    ),
+    "attention-figures-cuda": ("figures model, GPU", "--shape figures --device cuda"),
 }
-"""File -> what it holds, and the options that made it."""
+"""File -> what it holds, and the options that made it; `benchmarks/gpu.sh` makes those of a GPU."""
 _ORDER = ("plain", "coupled", "read-out", "kit")
 
 
@@ -30,6 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Write `README.md`, `attention.png` and `growth.png` into the folder; returns the exit status."""
     folder = Path((arguments or sys.argv[1:] or [FOLDER])[0])
     parts = ["# Speed and memory\n", _preface(), *(_attention(folder, name) for name in ATTENTION)]
+    parts.append(_on_gpu(folder))
     parts += [_growth(folder), _drift(folder)]
     replace_file(folder / "README.md", lambda partial: partial.write_text("\n".join(filter(None, parts))))
     return 0
@@ -43,8 +55,15 @@ def _preface() -> str:
     )
 
 
+def _on_gpu(folder: Path) -> str:
+    measured = [name for name in GPU if (folder / f"{name}.json").exists()]
+    if not measured:
+        return "## On a GPU\n\nNot measured: no such device was at hand. `benchmarks/gpu.sh`\n"
+    return "\n".join(_attention(folder, name) for name in measured)
+
+
 def _attention(folder: Path, name: str) -> str:
-    title, options = ATTENTION[name]
+    title, options = (ATTENTION | GPU)[name]
     command = f"`python -m benchmarks.attention {options} --json results/benchmarks/{name}.json`"
     content = _read(folder / f"{name}.json")
     if content is None:

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from benchmarks import attention, cases, growth, measure, report
+from benchmarks import attention, cases, growth, measure, report, shapes
 from benchmarks.cases import Case
 from benchmarks.measure import Cost
 
@@ -55,6 +55,14 @@ def test_what_cannot_be_timed_is_said(arguments, sentence, tmp_path, capsys):
     assert not list(tmp_path.iterdir())
 
 
+def test_every_step_that_a_gpu_is_asked_can_be_built_on_a_small_shape():
+    setup = cases.Setup(shapes.load("small", "cpu"))
+    asked = [case for case in cases.cases("small", "cpu") if case.name == "step"]
+    assert {case.precision for case in asked} == set(cases.PRECISIONS)
+    for case in asked:
+        assert callable(case.build(setup))
+
+
 def test_the_maps_of_a_step_are_counted_by_hand():
     assert growth._maps_bytes(tokens=3, map_size=10, images=2, runs=5) == 4 * (2 * 2 * 5) * 3 * 100
 
@@ -85,7 +93,7 @@ def test_the_page_shows_rows_and_says_what_was_not_measured(tmp_path):
     page = (tmp_path / "README.md").read_text()
     assert "| step | coupled | float32 | 2 | 3.00 | 1 | 50% | 4.00 | 2.00 |" in page
     assert "matrix rate 200 GFLOP/s" in page
-    assert page.count("Not measured") == 2
+    assert page.count("Not measured") == 2, "the figures model, and all of a GPU"
     assert (tmp_path / "attention-sd15-cpu.png").stat().st_size > 1000
 
 

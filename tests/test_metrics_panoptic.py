@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kp_helpers.metrics.panoptic import Found, mean_quality, panoptic_counts, per_class
+from kp_helpers.metrics.panoptic import Found, mean_quality, panoptic_counts, per_class, quality_difference
 
 NAMES = ("cat", "dog", "sky")
 
@@ -74,3 +74,20 @@ def test_the_mean_over_splits_has_an_interval_that_holds_it():
     ) / 2
     assert interval.value == pytest.approx(expected)
     assert interval.low < interval.value < interval.high
+
+
+def test_a_difference_is_of_the_same_pictures():
+    hits = np.random.default_rng(2).random((1, 40, 1)) < 0.5
+    first, second = np.zeros((2, 1, 40, 1, 6))
+    for counts, found in ((first, hits | (np.arange(40) < 4)[None, :, None]), (second, hits)):
+        counts[..., 0] = counts[..., 1] = found
+        counts[..., 3] = ~found
+    chosen = np.array([[True]])
+    pq = [2 * counts[..., 1].sum() / (40 + counts[..., 1].sum()) for counts in (first, second)]
+    one = quality_difference(first, second, chosen)
+    assert one.value == pytest.approx(pq[0] - pq[1])
+    assert 0 <= one.low <= one.value <= one.high
+    alone = mean_quality(first, chosen)
+    assert one.high - one.low < alone.high - alone.low, "what both share cancels"
+    with pytest.raises(ValueError, match="expected the same pictures"):
+        quality_difference(first, second[:, :3], chosen)

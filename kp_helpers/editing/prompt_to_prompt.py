@@ -36,6 +36,11 @@ class Control:
     self_until: float = 0.4
     blend: torch.Tensor | None = None
 
+    def on(self, device: torch.device) -> "Control":
+        """The same on a device."""
+        names = ("mapper", "shared", "scales")
+        return replace(self, **{name: getattr(self, name).to(device) for name in names})
+
     def cross(self, source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """A* = scale [f(A_src) a + A_tgt (1 - a)], of attention (n, heads, pixels, L)."""
         moved = torch.einsum("nhpi,nij->nhpj", source, self.mapper)
@@ -139,7 +144,7 @@ def generate_pairs(
     scale = torch.full((2 * n, 1, 1, 1), guidance, device=noised.device)
     if start is not None:
         scale[:n] = 1
-    exchange = _Exchange(control, n, steps)
+    exchange = _Exchange(control and control.on(noised.device), n, steps)
     layers = {
         name: exchange for name, m in diffusion.unet.named_modules() if name.endswith((".attn1", ".attn2"))
     }

@@ -56,8 +56,8 @@ def sdedit(diffusion: Diffusion, edits: Sequence[Edit], strength: float = 0.7, s
     """
     schedule = DDIMScheduler.from_config(diffusion.scheduler.config, clip_sample=False)
     schedule.set_timesteps(STEPS)
-    latents = encode(diffusion, images_of(edits, 0))
-    noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(seed))
+    latents = encode(diffusion, images_of(edits, 0)).to(diffusion.device)
+    noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(seed)).to(latents)
     left = schedule.timesteps[STEPS - round(strength * STEPS) :]
     noised = noise if strength == 1 else diffusion.add_noise(latents, int(left[0]), noise=noise)
     context = diffusion.encode_text([""] * len(edits) + [edit.edited for edit in edits])

@@ -73,13 +73,34 @@ def mean_quality(counts: np.ndarray, chosen: np.ndarray, measure: str = "PQ", se
 
     counts: (S, n, C, 6), the same n pictures in each of S splits. chosen: (S, C) bool. In [0,1].
     """
+    return _interval(_means(counts, chosen, measure, seed))
+
+
+def quality_difference(
+    first: np.ndarray, second: np.ndarray, chosen: np.ndarray, measure: str = "PQ", seed: int = 0
+) -> Interval:
+    """`mean_quality` of the first counts minus that of the second, on the same pictures, which are drawn
+    together.
+    """
+    if first.shape != second.shape:
+        found = f"{first.shape} and {second.shape}"
+        raise ValueError(f"quality_difference: counts have shapes {found}, expected the same pictures")
+    pair = (_means(counts, chosen, measure, seed) for counts in (first, second))
+    return _interval(np.subtract(*pair))
+
+
+def _means(counts: np.ndarray, chosen: np.ndarray, measure: str, seed: int) -> np.ndarray:
+    """(1 + draws,): of all pictures, then of as many that are drawn with replacement, by the seed alone."""
     rng = np.random.default_rng(seed)
     pictures = counts.shape[1]
     draws = rng.multinomial(pictures, np.full(pictures, 1 / pictures), size=_DRAWS)
-    drawn = np.einsum("dn,snck->dsck", draws, counts)
-    value = _mean(counts.sum(axis=1)[None], chosen, measure)[0]
-    low, high = np.quantile(_mean(drawn, chosen, measure), (0.025, 0.975))
-    return Interval(float(value), float(low), float(high))
+    draws = np.concatenate([np.ones((1, pictures), draws.dtype), draws])
+    return _mean(np.einsum("dn,snck->dsck", draws, counts), chosen, measure)
+
+
+def _interval(means: np.ndarray) -> Interval:
+    low, high = np.quantile(means[1:], (0.025, 0.975))
+    return Interval(float(means[0]), float(low), float(high))
 
 
 def _mean(summed: np.ndarray, chosen: np.ndarray, measure: str) -> np.ndarray:

@@ -36,6 +36,7 @@ def _parser() -> argparse.ArgumentParser:
         train.add_argument(f"--{name}", choices=choices, default=choices[0], help=f"({choices[0]})")
     for name, (default, text) in COUNTS.items():
         train.add_argument(f"--{name}", type=int, default=default, help=f"{text} ({default})")
+    train.add_argument("--device", default="auto", help="of the U-Net: cpu or cuda (auto)")
     train.add_argument("--folder", type=Path, default=Path("build/open_vocabulary"), help="of checkpoints")
     train.add_argument("--target", type=Path, required=True, help="file of the trained head")
     train.set_defaults(run=_train)
@@ -47,7 +48,7 @@ def _train(options) -> None:
     from kp_helpers.open_vocabulary.features import freeze
     from kp_helpers.open_vocabulary.training import Recipe, train_head
 
-    frozen = freeze(diffusion.load(options.model, "cpu"), options.level)
+    frozen = freeze(diffusion.load(options.model, options.device), options.level)
     names = (*CHOICES, "steps", "captioned")
     recipe = Recipe(**{name: getattr(options, name) for name in names})
     trained = train_head(frozen, options.data, options.split, recipe, options.pictures, options.folder)

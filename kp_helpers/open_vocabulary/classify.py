@@ -66,8 +66,8 @@ def by_words(
     image: (3, H, W) in [0,1], seen in one pass under the empty caption. masks: (Q, H, W) bool.
     """
     noised = frozen.noised(frozen.model.encode_image(image[None]))
-    queries = attention.queries(frozen.model.unet, noised, frozen.level, frozen.empty)
-    return mask_logits(queries, masks, keys).amax(dim=-1).softmax(dim=-1)
+    queries = attention.queries(frozen.model.unet, noised, frozen.level, frozen.empty.to(noised))
+    return mask_logits(queries, masks.to(noised.device), keys).amax(dim=-1).softmax(dim=-1).cpu()
 
 
 def geometric_mean(

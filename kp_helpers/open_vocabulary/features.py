@@ -23,7 +23,8 @@ _HUB_CLIP = "openai/clip-vit-large-patch14"
 @dataclass(frozen=True)
 class Frozen:
     """What never learns: the diffusion model, a CLIP, the noise level of the pass, and the context (1, L, D)
-    of the empty caption.
+    of the empty caption. The diffusion model may be on a GPU; all that is taken from it is on the CPU, as
+    CLIP and the heads are.
     """
 
     model: Diffusion
@@ -41,7 +42,7 @@ def freeze(model: Diffusion, level: int = 0) -> Frozen:
     """`model` with its CLIP: the shipped one, that in its folder `clip`, or CLIP ViT-L/14 from the hub."""
     own = model.folder / "clip"
     name = "figures" if model.name in SHIPPED else own if own.is_dir() else _HUB_CLIP
-    return Frozen(model, load_clip(name, str(model.device)), level, model.encode_text([""]))
+    return Frozen(model, load_clip(name), level, model.encode_text([""]).cpu())
 
 
 def as_images(pictures: list[np.ndarray]) -> torch.Tensor:
@@ -94,6 +95,7 @@ def pyramid(
     with _kept([encoder.conv_in, *encoder.down_blocks], encoded):
         latents = model.encode_image(images)
     context = frozen.empty.expand(len(latents), -1, -1) if context is None else context
+    context = context.to(latents)
     last = [block.resnets[-1] for block in model.unet.up_blocks]
     with _kept(last, raised, inputs=True), _beside_time(model.unet, beside_time):
         model.unet(frozen.noised(latents), frozen.level, encoder_hidden_states=context)
@@ -103,7 +105,7 @@ def pyramid(
     levels[0] += equal
     for coarse in levels[LEVELS:]:
         levels[LEVELS - 1] += [F.interpolate(coarse[0], levels[LEVELS - 1][0].shape[-2:])]
-    return [torch.cat(maps, dim=1) for maps in (fine, *levels[:LEVELS])]
+    return [torch.cat(maps, dim=1).float().cpu() for maps in (fine, *levels[:LEVELS])]
 
 
 @contextmanager
@@ -123,8 +125,11 @@ def _kept(modules: list[nn.Module], kept: list, inputs: bool = False) -> Iterato
 @contextmanager
 def _beside_time(unet, vector: torch.Tensor | None) -> Iterator[None]:
     """Add a vector (B, T) to the time embedding."""
-    added = 0 if vector is None else vector
-    hook = unet.time_embedding.register_forward_hook(lambda _, given, embedded: embedded + added)
+
+    def add(_, given, embedded):
+        return embedded if vector is None else embedded + vector.to(embedded)
+
+    hook = unet.time_embedding.register_forward_hook(add)
     try:
         yield
     finally:

@@ -14,6 +14,7 @@ VERDICTS = (HOLDS, FAILS, OPEN, UNTESTABLE, ABSENT)
 LISTS = {
     "paper": "In-context keypoints: what the paper claims",
     "stablekeypoints": "StableKeypoints: what its paper claims",
+    "beside": "ODISE, Prompt-to-Prompt and InstructPix2Pix: what their papers claim",
     "kit": "The kit's own findings",
 }
 """The lists, which are never mixed, with their titles."""
