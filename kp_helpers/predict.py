@@ -50,7 +50,8 @@ def predict(
     found = []
     for sample in tqdm(samples, desc="pictures", unit="picture"):
         framed = evaluate.framed([sample], diffusion.image_size, protocol)
-        (square,), points = framed.squares, read_keypoints(reader.maps(framed.images), reader.settings)
+        maps, (square,) = reader.maps(framed.images), framed.squares
+        points = read_keypoints(maps, reader.settings, square.inside(sample.frame_size))
         places = (tuple(square.to_frame(point).tolist()) for point in points.cpu().double())
         found.append(dict(zip(reader.names, places, strict=True)))
     return found

@@ -68,22 +68,29 @@ def combine(maps: torch.Tensor, readout: str, best: int | None = None) -> torch.
 
 @torch.no_grad()
 def select_tokens(
-    diffusion: Diffusion, context: torch.Tensor, images: torch.Tensor, settings: BaseStage, k: int
+    diffusion: Diffusion,
+    context: torch.Tensor,
+    images: torch.Tensor,
+    settings: BaseStage,
+    k: int,
+    inside: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """The k tokens chosen most often over the first 100 images, (k,) indices into the N of context (N, D).
 
     An image chooses as a step of the base stage does, on the plain view alone (StableKeypoints).
-    images: (n, 3, H, W) in [0,1].
+    images: (n, 3, H, W) in [0,1]; inside: (n, 4), as for `read_keypoints`.
     """
     timestep, chosen = timestep_of(diffusion, settings.reading), []
+    masks = heatmaps.inside_mask(inside, settings.reading.map_size)
     for i, image in enumerate(images[:SELECTION_IMAGES]):
         noise = randomness.generator(settings.seed, "selection noise", i)
         latents = diffusion.add_noise(diffusion.encode_image(image[None]), timestep, noise)
         found = maps(diffusion, latents, context, settings.reading)[0]
+        mask = None if masks is None else masks[i]
         candidates = keypoints.candidates(
-            found, settings.candidates, settings.sigma_pixels, settings.candidates_by
+            found, settings.candidates, settings.sigma_pixels, settings.candidates_by, mask
         )
-        chosen.append(keypoints.furthest_points(found, settings.keypoints, candidates))
+        chosen.append(keypoints.furthest_points(found, settings.keypoints, candidates, mask))
     return keypoints.most_chosen(torch.stack(chosen), k)
 
 
@@ -115,13 +122,19 @@ def read_appended(
 
 
 def read_points(
-    diffusion: Diffusion, several: Sequence[Appended], images: torch.Tensor, settings: TestTime
+    diffusion: Diffusion,
+    several: Sequence[Appended],
+    images: torch.Tensor,
+    settings: TestTime,
+    inside: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """The keypoints of several embeddings that share the U-Net's passes, (B, E, 2) as (x, y) in [0,1].
 
-    All must condition the U-Net alike, as those of one base do in read-out mode. images: (B, 3, H, W).
+    All must condition the U-Net alike, as those of one base do in read-out mode. images: (B, 3, H, W);
+    inside: (B, 4), as for `read_keypoints`.
     """
-    return points_over_views(diffusion, images, settings, _joint_maps(diffusion, several, settings.reading))
+    maps_of = _joint_maps(diffusion, several, settings.reading)
+    return points_over_views(diffusion, images, settings, maps_of, inside)
 
 
 def appended_views(
@@ -177,11 +190,18 @@ def joint_map(
     return combine(found, appended.readout, 0)  # of "best" the one token that was asked for
 
 
-def read_keypoints(maps: torch.Tensor, settings: TestTime) -> torch.Tensor:
-    """Points (..., 2) in [0,1] of test-time maps (..., S, S): the maximum, or the average round it."""
+def read_keypoints(
+    maps: torch.Tensor, settings: TestTime, inside: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Points (..., 2) in [0,1] of test-time maps (..., S, S): the maximum, or the average round it.
+
+    inside: the part of each square that shows its picture, (4,) or (..., 4) as of `Framed.inside`; no point
+    lies in the bars outside of it. None where there are none.
+    """
+    mask = heatmaps.inside_mask(inside, maps.shape[-1])
     if settings.window > 0:
-        return keypoints.windowed_average(maps, settings.window)
-    return keypoints.argmax_keypoints(maps)
+        return keypoints.windowed_average(maps, settings.window, mask)
+    return keypoints.argmax_keypoints(maps, mask)
 
 
 def over_views(
@@ -195,11 +215,20 @@ def over_views(
 
 
 def points_over_views(
-    diffusion: Diffusion, images: torch.Tensor, settings: TestTime, maps_of: MapsOf
+    diffusion: Diffusion,
+    images: torch.Tensor,
+    settings: TestTime,
+    maps_of: MapsOf,
+    inside: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """The keypoints of `over_views`, (B, T, 2) as (x, y) in [0,1]; memory holds the maps of one image."""
+    """The keypoints of `over_views`, (B, T, 2) as (x, y) in [0,1]; memory holds the maps of one image.
+
+    inside: (B, 4), as for `read_keypoints`.
+    """
     each = _averaged(diffusion, images, settings, maps_of)
-    return torch.stack([read_keypoints(maps, settings) for maps in each])
+    parts = [None] * len(images) if inside is None else inside
+    pairs = zip(each, parts, strict=True)
+    return torch.stack([read_keypoints(maps, settings, part) for maps, part in pairs])
 
 
 def _averaged(

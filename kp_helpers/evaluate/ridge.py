@@ -12,7 +12,7 @@ from kp_helpers.data import KeypointSample
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.evaluate import controls
 from kp_helpers.evaluate.protocol import Found, draw_run, framed, located
-from kp_helpers.heatmaps import gaussian_target
+from kp_helpers.heatmaps import gaussian_target, inside_mask
 from kp_helpers.reading import noised_views, points_over_views, queries
 from kp_helpers.stages.linear import STRENGTH, Fit, fit, moments
 
@@ -59,7 +59,7 @@ def references(
         seen = linear_features(asked, peak.reading.map_size)
         return torch.stack([near, *(one.map(seen) for one in fits)], dim=1)
 
-    points = points_over_views(diffusion, test.images, peak, maps_of)
+    points = points_over_views(diffusion, test.images, peak, maps_of, test.inside)
     names = [controls.NEAREST, *map(ridge_name, labels)]
     return [one for n, name in enumerate(names) for one in located(test, points[:, n], joint, name, run)]
 
@@ -78,7 +78,8 @@ def _fits(
         one = framed([sample], diffusion.image_size, settings.protocol)
         asked = _asked(diffusion, base, one.images, number, settings.test)
         target = gaussian_target(one.points(joint), size, settings.appended.sigma)
-        own = moments(linear_features(asked, size), target.to(base.device))
+        mask = inside_mask(one.inside, size)
+        own = moments(linear_features(asked, size), target.to(base.device), None if mask is None else mask[0])
         total = own if total is None else total + own
         if number + 1 in labels:
             found[number + 1] = fit(total, STRENGTH * size**2)

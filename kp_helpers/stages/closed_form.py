@@ -38,8 +38,8 @@ def direction(seen: Iterable[tuple[torch.Tensor, torch.Tensor]], strength: float
     """The ridge fit e = (F^T F + strength tr(F^T F) / D I)^-1 F^T y, (D,) float32, scaled so that its mean
     logit has standard deviation 1 over all pixels.
 
-    seen: of each image its features (D, S, S) and its target map (S, S). F and y are those of all pixels of
-    all images, less their means, in float64.
+    seen: of each image its features (D, S, S) and its target map (S, S), or those of some pixels, (D, P) and
+    (P,). F and y are those of all pixels of all images, less their means, in float64.
     """
     count, x, xx, xy, y = 0, 0, 0, 0, 0
     for phi, target in seen:

@@ -23,16 +23,17 @@ def learn(
     *,
     cache: Path | ReadoutCache | None = None,
     checkpoint: Path | None = None,
+    inside: torch.Tensor | None = None,
     about: str = "",
 ) -> Appended:
     """What the settings make of labelled pictures: a `linear_fit` for the read-out "linear", else a `Run`.
 
-    base to cache: as for `AppendedTokens`. checkpoint: the folder `root` of `Run`. about: what the progress
-    bar says; empty shows none.
+    base to cache, inside: as for `AppendedTokens`. checkpoint: the folder `root` of `Run`. about: what the
+    progress bar says; empty shows none.
     """
     if settings.readout == "linear":
-        return linear_fit(diffusion, base, images, points, settings)
-    stage = AppendedTokens(diffusion, base, images, points, settings, cache=cache)
+        return linear_fit(diffusion, base, images, points, settings, inside)
+    stage = AppendedTokens(diffusion, base, images, points, settings, cache=cache, inside=inside)
     learning = Run(stage, checkpoint)
     for _ in tqdm(learning, desc=about, unit="step", disable=not about):
         pass

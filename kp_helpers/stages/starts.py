@@ -10,6 +10,7 @@ from kp_helpers import embeddings, reading
 from kp_helpers.config import AppendedStage
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.embeddings import widened
+from kp_helpers.heatmaps import pixels_inside
 from kp_helpers.stages import closed_form
 
 GAINS = (0.3, 0.6, 1.2, 2.5, 5.0, 10.0)
@@ -56,7 +57,8 @@ def _base_tokens(stage) -> torch.Tensor:
     for image in range(len(stage.views)):
         plain, target = stage.views.latents(image, 0)[:1], stage.targets[image]
         maps = reading.maps(stage.diffusion, plain, base, stage.settings.reading)[0]
-        mass += (maps * target).sum(dim=(-2, -1)) / maps.sum(dim=(-2, -1))
+        inside = stage.views.inside(image)
+        mass += pixels_inside(maps * target, inside).sum(dim=-1) / pixels_inside(maps, inside).sum(dim=-1)
     ranked = mass.argsort(descending=True, stable=True)
     count = stage.settings.appended_tokens(len(base))
     copies = base[ranked[torch.arange(count, device=base.device) % len(base)]]
@@ -72,7 +74,9 @@ def _direction(stage) -> torch.Tensor:
             latents = stage.views.latents(image, 0)[:1]
             queries = reading.queries(diffusion, latents, stage.base, settings.reading)
             size, apart = settings.reading.map_size, settings.layer_tokens
-            yield closed_form.features(diffusion.unet, queries, size, apart)[0], stage.targets[image]
+            features = closed_form.features(diffusion.unet, queries, size, apart)[0]
+            inside = stage.views.inside(image)
+            yield pixels_inside(features, inside), pixels_inside(stage.targets[image], inside)
 
     return closed_form.direction(pairs(), settings.closed_form_ridge).to(stage.base)
 

@@ -11,6 +11,7 @@ from tqdm.auto import tqdm
 
 from kp_helpers.data import write_coco
 from kp_helpers.diffusion import Diffusion
+from kp_helpers.heatmaps import inside_mask
 from kp_helpers.keypoints import hit_probability, runner_up
 from kp_helpers.notebook import display
 from kp_helpers.notebook.kit.pictures import Pictures
@@ -90,8 +91,9 @@ def find(
     for number in tqdm(range(len(shots)), desc="find", unit="picture"):
         framed = shots[number : number + 1].framed(model.image_size)
         maps = reader.maps(framed.images)
-        points = read_keypoints(maps, reader.settings).cpu()
-        sure = hit_probability(runner_up(maps.cpu(), points)).tolist()
+        points = read_keypoints(maps, reader.settings, framed.inside).cpu()
+        mask = inside_mask(framed.inside, maps.shape[-1])
+        sure = hit_probability(runner_up(maps.cpu(), points, inside=mask)).tolist()
         for name, place, score in zip(reader.names, points, sure, strict=True):
             x, y = framed.squares[0].to_frame(place.double()).tolist()
             about = {"number": number, "picture": shots[number].name, "keypoint": name}

@@ -105,9 +105,9 @@ def discover(
     >>> discover(load("figures"), shots, 10).show(shots)
     """
     stage = config.profile("quick", seed=seed).base.replace(steps=steps, tokens=tokens)
-    images = shots.framed(model.image_size).images
-    learned = _run(stages.BaseTokens(model, images, stage), "discover")
-    chosen = reading.select_tokens(model, learned, images, stage, keypoints)
+    framed = shots.framed(model.image_size)
+    learned = _run(stages.BaseTokens(model, framed.images, stage, inside=framed.inside), "discover")
+    chosen = reading.select_tokens(model, learned, framed.images, stage, keypoints, framed.inside)
     return Discovered(model, learned, chosen, stage)
 
 
@@ -140,7 +140,8 @@ def teach(
     tokens, origin = base_of(model, base, seed)
     if stage.base == "caption":
         origin = "an empty caption"
-    learned = stages.learn(model, tokens, framed.images, where, stage, about=f"teach {joint}")
+    about, inside = f"teach {joint}", framed.inside
+    learned = stages.learn(model, tokens, framed.images, where, stage, inside=inside, about=about)
     return Taught(model, joint, learned, settings, origin)
 
 
