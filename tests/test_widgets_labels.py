@@ -86,8 +86,12 @@ def test_the_next_undecided_joint_is_at_hand_also_when_it_is_opened_again(sessio
     again = LabelSession(session.folder, JOINTS, session.path)
     assert (again.picture, again.joint) == ("a.png", "head") and again.marks()["left_foot"].state == "hidden"
     session.place(3, 3)
+    with pytest.raises(DataError, match="a.png: all joints are decided; choose the one that is to be moved"):
+        session.place(4, 4)
+    assert session.is_done("a.png") and session.marks()["head"].point == (3, 3)
+    session.joint = "head"
     session.place(4, 4)
-    assert session.is_done("a.png") and session.marks()["head"].point == (4, 4)
+    assert session.joint is None and session.marks()["head"].point == (4, 4)
     assert LabelSession(session.folder, JOINTS, session.path).picture == "more/b.png"
 
 

@@ -3,10 +3,12 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from kp_helpers.data.coco import read_coco
 from kp_helpers.data.errors import DataError
+from kp_helpers.data.formats import is_other, read_other
 from kp_helpers.data.labelled_images import LabelledImages
 from kp_helpers.data.labels import Labels, extent, read_table
 
@@ -19,12 +21,12 @@ _READERS = {".json": read_coco, ".csv": read_table}
 class ImageFolder(LabelledImages):
     """The people of a folder of images, one `KeypointSample` a person; without labels one an image.
 
-    labels: a .json (see `coco`) or .csv file (see `label_table`) whose image names are within `root`; joints:
-    names to be read, all that the file has where left out. The box is the file's, else the extent of the
-    person's labelled points, else the whole image. Without labels a rotation in the EXIF data is applied, as
-    nothing then refers to raw pixels; with labels it is refused, unless these say or it is given here that
-    they are `upright`: in pixels of the pictures as viewers, and `widgets.KeypointLabeler`, turn them. For
-    the rest see `LabelledImages`.
+    labels: a .json (see `coco`) or .csv file (see `labels`) whose image names are within `root`, or one of
+    another tool (see `formats`); joints: names to be read, all that the file has where left out. The box is
+    the file's, else the extent of the person's labelled points, else the whole image. Without labels a
+    rotation in the EXIF data is applied, as nothing then refers to raw pixels; with labels it is refused,
+    unless these say or it is given here that they are `upright`: in pixels of the pictures as viewers, and
+    `widgets.KeypointLabeler`, turn them. For the rest see `LabelledImages`.
     """
 
     def __init__(
@@ -38,16 +40,19 @@ class ImageFolder(LabelledImages):
     ):
         if not Path(root).is_dir():
             raise DataError(f"{root}: no such folder of images")
-        names, found, left_out = _read(Path(labels)) if labels else ((), _unlabelled(Path(root)), {})
+        names, found, left_out = (
+            _read(Path(labels), Path(root)) if labels else ((), _unlabelled(Path(root)), {})
+        )
         rotation = "refuse" if labels and not upright else "apply"
         super().__init__(root, names, found, joints, skip_damaged=skip_damaged, rotation=rotation)
-        self.left_out = left_out | self.left_out | ({} if labels else _unread(Path(root)))
+        self.left_out = left_out | self.left_out | ({} if labels else _unread(root))
 
 
-def _read(path: Path) -> tuple[tuple[str, ...], list[Labels], dict[str, int]]:
-    reader = _READERS.get(path.suffix.lower())
+def _read(path: Path, root: Path) -> tuple[tuple[str, ...], list[Labels], dict[str, int]]:
+    reader = partial(read_other, root=root) if is_other(path) else _READERS.get(path.suffix.lower())
     if reader is None:
-        raise DataError(f"{path}: labels of this kind are unknown, expected .json (COCO) or .csv")
+        expected = "expected .json (COCO), .csv, or SLEAP's .slp"
+        raise DataError(f"{path}: labels of this kind are unknown, {expected}")
     names, found, left_out = reader(path)
     if not found:
         raise DataError(f"{path}: holds no labelled keypoints")

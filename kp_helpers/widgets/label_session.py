@@ -37,7 +37,8 @@ class LabelSession:
     joints, boxes that are not the extent of the points, keys of other programs.
 
     pictures: paths within the folder, those that can be read; skipped: a sentence for each that cannot.
-    picture, joint: at hand; at the start the first with anything undecided; image: the picture, float32 RGB
+    picture, joint: at hand; at the start the first with anything undecided; joint is None where all of the
+    picture are decided, and one that is to be moved has to be chosen. image: the picture, float32 RGB
     (3, H, W) in [0,1]. state: "visible" or "hidden", of the next position that is given.
     """
 
@@ -134,13 +135,15 @@ class LabelSession:
                 return True
         return False
 
-    def _next_joint(self) -> str:
-        """The first undecided joint after the one at hand, else the one at hand."""
+    def _next_joint(self) -> str | None:
+        """The first undecided joint after the one at hand, None where all are decided."""
         at, marks = self.joints.index(self.joint), self.marks()
         undecided = [joint for joint in self.joints[at:] + self.joints[:at] if joint not in marks]
-        return (undecided or [self.joint])[0]
+        return undecided[0] if undecided else None
 
     def _decide(self, mark: Mark) -> None:
+        if self.joint is None:
+            raise DataError(f"{self.picture}: all joints are decided; choose the one that is to be moved")
         before = self.marks().get(self.joint)
         self._put(self.joint, mark)
         self._decided.append((self.picture, self.joint, before))

@@ -16,7 +16,7 @@ from kp_helpers.data.images import read_image
 from kp_helpers.evaluate import Framed
 from kp_helpers.notebook import display
 
-LABELS = ("labels.json", "labels.csv")
+LABELS = ("labels.json", "labels.csv", "labels.slp")
 """Names of a folder's own labels, in the order in which they are looked for."""
 _WHOLE = Protocol(framing="letterbox", jitter=0.0)
 
@@ -77,8 +77,8 @@ def pictures(where, labels: str | Path | None = None) -> Pictures:
     """Pictures to look at, to teach with and to find keypoints in.
 
     where: a folder, one file or several, PIL images, arrays (H, W, 3) uint8, or tensors (3, H, W) in [0,1].
-    Sizes may differ; EXIF's rotation is applied. labels: COCO's JSON or a CSV of the folder's keypoints;
-    `labels.json` or `labels.csv` in the folder is found by itself.
+    Sizes may differ; EXIF's rotation is applied. labels: COCO's JSON, a CSV, SLEAP's .slp or
+    DeepLabCut's CSV of the folder's keypoints; `labels.json`, .csv or .slp in the folder is found by itself.
 
     >>> shots = pictures("my_folder")
     >>> shots[0].frame_size, len(shots[:5])
