@@ -38,9 +38,7 @@ def test_extraction_follows_a_whole_word_of_a_picture_of_ones_own_with_sdxl(tmp_
     assert (config["data"]["kind"], config["data"]["name"]) == ("own pictures", "street.png")
 
 
-def test_without_a_clip_of_photographs_the_crops_are_left_out(
-    tiny_sd, tiny_sd_folder, tiny_threedpw, tmp_path
-):
+def test_without_a_clip_the_crops_are_left_out(tiny_sd, tiny_sd_folder, tiny_threedpw, tmp_path):
     base = torch.randn(6, tiny_sd.context_width, generator=torch.Generator().manual_seed(0))
     tensors = {"base": base, "selected_tokens": torch.tensor([0])}
     file = tmp_path / "base.safetensors"

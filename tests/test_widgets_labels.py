@@ -120,6 +120,12 @@ def test_a_typed_position_outside_the_picture_is_refused(session, x, y, told):
     assert not session.path.exists() and not session.marks()
 
 
+def test_pictures_of_a_kind_that_is_not_read_are_told(folder, tmp_path):
+    (folder / "c.HEIC").touch()
+    told = LabelSession(folder, JOINTS, tmp_path / "labels.json").skipped
+    assert told[-1] == "1 pictures as .heic, which is not read"
+
+
 def test_an_unreadable_picture_is_named_and_skipped(session, folder):
     assert session.pictures == ["a.png", "more/b.png", "turned.jpg"]
     assert len(session.skipped) == 1 and "broken.jpg: 6 bytes that are no image" in session.skipped[0]

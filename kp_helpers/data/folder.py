@@ -12,8 +12,21 @@ from kp_helpers.data.formats import is_other, read_other
 from kp_helpers.data.labelled_images import LabelledImages
 from kp_helpers.data.labels import Labels, extent, read_table
 
-SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".jp2", ".ppm")
-UNREAD = (".heic", ".heif", ".avif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".svg")
+SUFFIXES = (
+    ".jpg",
+    ".jpeg",
+    ".jfif",
+    ".png",
+    ".bmp",
+    ".gif",
+    ".tif",
+    ".tiff",
+    ".webp",
+    ".jp2",
+    ".ppm",
+    ".avif",
+)
+UNREAD = (".heic", ".heif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".svg")
 """Pictures too, which Pillow does not read by itself."""
 _READERS = {".json": read_coco, ".csv": read_table}
 
@@ -45,7 +58,7 @@ class ImageFolder(LabelledImages):
         )
         rotation = "refuse" if labels and not upright else "apply"
         super().__init__(root, names, found, joints, skip_damaged=skip_damaged, rotation=rotation)
-        self.left_out = left_out | self.left_out | ({} if labels else _unread(root))
+        self.left_out = left_out | self.left_out | ({} if labels else unread(root))
 
 
 def _read(path: Path, root: Path) -> tuple[tuple[str, ...], list[Labels], dict[str, int]]:
@@ -73,7 +86,7 @@ def image_names(root: Path) -> list[str]:
     return images
 
 
-def _unread(root: Path) -> dict[str, int]:
+def unread(root: Path) -> dict[str, int]:
     """How many pictures of each kind that is not read are below the folder, by a reason that names it."""
     kinds = Counter(path.suffix.lower() for path in root.rglob("*") if not path.name.startswith("."))
     return {f"pictures as {kind}, which is not read": kinds[kind] for kind in UNREAD if kinds[kind]}

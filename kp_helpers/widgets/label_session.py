@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from kp_helpers.data import DataError, ImageFolder
 from kp_helpers.data.coco import read_coco
-from kp_helpers.data.folder import image_names
+from kp_helpers.data.folder import image_names, unread
 from kp_helpers.data.images import check_images, read_image
 from kp_helpers.data.labels import extent, image_name
 from kp_helpers.data.sample import Point
@@ -53,6 +53,7 @@ class LabelSession:
             raise DataError(f"{self.folder}: no such folder of images")
         names = image_names(self.folder)
         sizes, self.skipped = check_images([self.folder / name for name in names], rotation="apply")
+        self.skipped += [f"{number} {kind}" for kind, number in unread(self.folder).items()]
         self.pictures = [name for name in names if self.folder / name in sizes]
         self.state, self._decided = VISIBLE, []
         self._read()
