@@ -6,12 +6,11 @@ import torch
 import torch.nn.functional as F
 
 from kp_helpers import attention, geometry, heatmaps, keypoints, randomness
-from kp_helpers.config import Augmentation, BaseStage, Reading, TestTime
+from kp_helpers.config import Augmentation, Reading, TestTime
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.embeddings import Appended
 
 IDENTITY = torch.tensor([[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])
-SELECTION_IMAGES = 100
 MapsOf = Callable[[torch.Tensor, bool], torch.Tensor]
 """(noised latents (B, C, h, w), whether they show mirror images) -> maps (B, T, S, S)."""
 OTHER_SIDE = 0.25
@@ -64,34 +63,6 @@ def combine(maps: torch.Tensor, readout: str, best: int | None = None) -> torch.
     if readout == "best":
         return maps[:, best]
     return maps.sum(dim=1) if readout == "sum" else maps.mean(dim=1)
-
-
-@torch.no_grad()
-def select_tokens(
-    diffusion: Diffusion,
-    context: torch.Tensor,
-    images: torch.Tensor,
-    settings: BaseStage,
-    k: int,
-    inside: torch.Tensor | None = None,
-) -> torch.Tensor:
-    """The k tokens chosen most often over the first 100 images, (k,) indices into the N of context (N, D).
-
-    An image chooses as a step of the base stage does, on the plain view alone (StableKeypoints).
-    images: (n, 3, H, W) in [0,1]; inside: (n, 4), as for `read_keypoints`.
-    """
-    timestep, chosen = timestep_of(diffusion, settings.reading), []
-    masks = heatmaps.inside_mask(inside, settings.reading.map_size)
-    for i, image in enumerate(images[:SELECTION_IMAGES]):
-        noise = randomness.generator(settings.seed, "selection noise", i)
-        latents = diffusion.add_noise(diffusion.encode_image(image[None]), timestep, noise)
-        found = maps(diffusion, latents, context, settings.reading)[0]
-        mask = None if masks is None else masks[i]
-        candidates = keypoints.candidates(
-            found, settings.candidates, settings.sigma_pixels, settings.candidates_by, mask
-        )
-        chosen.append(keypoints.furthest_points(found, settings.keypoints, candidates, mask))
-    return keypoints.most_chosen(torch.stack(chosen), k)
 
 
 def read_maps(

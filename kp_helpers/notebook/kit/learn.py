@@ -8,7 +8,7 @@ import torch
 from matplotlib.figure import Figure
 from tqdm.auto import tqdm
 
-from kp_helpers import config, embeddings, reading, stages
+from kp_helpers import config, embeddings, stages
 from kp_helpers.config import BaseStage, Profile, TestTime
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.embeddings import Appended, EmbeddingError
@@ -107,7 +107,7 @@ def discover(
     stage = config.profile("quick", seed=seed).base.replace(steps=steps, tokens=tokens)
     framed = shots.framed(model.image_size)
     learned = _run(stages.BaseTokens(model, framed.images, stage, inside=framed.inside), "discover")
-    chosen = reading.select_tokens(model, learned, framed.images, stage, keypoints, framed.inside)
+    chosen = stages.select_tokens(model, learned, framed.images, stage, keypoints, framed.inside)
     return Discovered(model, learned, chosen, stage)
 
 
