@@ -1,13 +1,15 @@
 # The batch: which notebook needs what. `make reproduce` runs it here, `snakemake --profile profiles/slurm` on a cluster.
 #
 # --config profile=quick|smoke|paper  run=name  seed=0  model=figures|folder|hub id  data=folder in 3DPW's layout
-#   device=auto|cpu|cuda:0  panoptic=folder in COCO's panoptic format (notebook 12; else the figures world)
+#   device=auto|cpu|cuda:0  clip=folder or hub id of the CLIP that notebook 09 asks on photographs
+#   panoptic=folder in COCO's panoptic format (notebook 12; else the figures world)
 # Every rule runs one notebook through kp_helpers.reproduce; what is done is known from the files alone.
 # What a profile gives each notebook stands in profiles/notebooks.yaml.
 # profile=reference is what `make reference` makes: settings of `quick`, in a world of its own, with the runs, pictures
 # and base seeds that decide the claims.
 #
 # `snakemake --profile profiles/local sweep` does the jobs of sweeps.yaml, --config sweep=name those of one sweep.
+import shlex
 import sys
 from functools import cache
 from pathlib import Path
@@ -28,6 +30,7 @@ MODEL = config.get("model") or "figures"
 SIZES = {folder: f"--sequences {sequences} --frames {frames}" for folder, sequences, frames in plan.WORLDS.values()}
 DATA = config.get("data") or plan.WORLDS[PROFILE][0]
 DEVICE = config.get("device") or "auto"
+CLIP = config.get("clip") or ""
 
 
 def ready(data):
@@ -37,13 +40,14 @@ def ready(data):
 
 FIRST = ["00_figures_world", "01_attention_extraction", "02_stable_keypoints"]
 APPENDED, PROTOCOL, BEYOND = "03_appended_embedding", "08_evaluate_3dpw", "10_beyond_the_paper"
+CROPS = "09_failed_approaches"
 OWN_PICTURES = "14_your_own_pictures"
 SHORT = [
     APPENDED,
     "04_ablation_target",
     "05_ablation_embedding_size",
     "06_ablation_augmentation",
-    "09_failed_approaches",
+    CROPS,
     OWN_PICTURES,
 ]
 LONG = ["07_ablation_loss_weights_and_steps", PROTOCOL, BEYOND]
@@ -61,7 +65,9 @@ def bases_of(notebook):
 def parameters_of(notebook):
     """The parameters of a notebook besides those that all have."""
     of_model = f"{PROFILE}, {'figures' if MODEL == 'figures' else 'another'} model"
-    return " ".join(PARAMETERS.get(name, {}).get(notebook, "") for name in (PROFILE, of_model))
+    clip = f"-p clip {shlex.quote(CLIP)}" if CLIP and notebook == CROPS else ""
+    given = (PARAMETERS.get(name, {}).get(notebook, "") for name in (PROFILE, of_model))
+    return " ".join([*given, clip])
 
 
 BASE = f"results/02_stable_keypoints/{RUN}/embedding.safetensors"

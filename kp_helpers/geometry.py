@@ -117,6 +117,13 @@ class Square:
         points = _points(points)
         return points * points.new_tensor([self.width, self.height]) + points.new_tensor([self.x, self.y])
 
+    def inside(self, frame_size: tuple[int, int]) -> torch.Tensor:
+        """The part of the square that shows the frame, (4,) as (x0, y0, x1, y1) in [0,1] of the square; the
+        rest is black bars.
+        """
+        corners = self.to_square([(0.0, 0.0), tuple(map(float, frame_size))])
+        return corners.clamp(0, 1).flatten()
+
     def crop(self, image: torch.Tensor, size: int) -> torch.Tensor:
         """The square of a frame (C, H, W) as (C, size, size): bilinear, antialiased, black outside the
         frame.

@@ -36,6 +36,32 @@ def pixel_centres(size: int, like: torch.Tensor | None = None) -> torch.Tensor:
     return (torch.arange(size, device=like.device, dtype=like.dtype) + 0.5) / size
 
 
+def inside_mask(part: torch.Tensor | None, size: int) -> torch.Tensor | None:
+    """Which pixels of a map lie in the picture, bool (..., size, size): those with their centre in `part`,
+    and in any case the one at its middle.
+
+    part: (..., 4) as (x0, y0, x1, y1) in [0,1], the rest of the square is bars; None where there are none.
+    """
+    if part is None:
+        return None
+    x0, y0, x1, y1 = part[..., None].unbind(dim=-2)
+    rows, columns = _between(y0, y1, size), _between(x0, x1, size)
+    return rows[..., :, None] & columns[..., None, :]
+
+
+def _between(low: torch.Tensor, high: torch.Tensor, size: int) -> torch.Tensor:
+    """Which of `size` pixels have their centre between two bounds (..., 1), or are in the middle of them."""
+    centres = pixel_centres(size, low)
+    middle = (centres * size).floor() == ((low + high) / 2 * size).floor()
+    return ((centres > low) & (centres < high)) | middle
+
+
+def pixels_inside(maps: torch.Tensor, inside: torch.Tensor | None) -> torch.Tensor:
+    """The pixels of maps (..., H, W) that lie in the picture, (..., P); inside: (H, W), None for all."""
+    flat = maps.flatten(-2)
+    return flat if inside is None else flat[..., inside.flatten().to(maps.device)]
+
+
 def _squared_distance(keypoint: torch.Tensor, size: int | tuple[int, int], sigma: float) -> torch.Tensor:
     """Squared distance of every pixel centre from the keypoint in units of sigma, (..., H, W)."""
     if keypoint.shape[-1:] != (2,):

@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 from kp_helpers import diffusion as diffusion_module
 from kp_helpers import embeddings, evaluate
 from kp_helpers.config import Protocol, Reading, TestTime
-from kp_helpers.data import ImageFolder, KeypointSample, write_coco, write_table
+from kp_helpers.data import DataError, ImageFolder, KeypointSample, write_coco, write_table
 from kp_helpers.data.sample import Point
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.embeddings import Appended
@@ -50,7 +50,8 @@ def predict(
     found = []
     for sample in tqdm(samples, desc="pictures", unit="picture"):
         framed = evaluate.framed([sample], diffusion.image_size, protocol)
-        (square,), points = framed.squares, read_keypoints(reader.maps(framed.images), reader.settings)
+        maps, (square,) = reader.maps(framed.images), framed.squares
+        points = read_keypoints(maps, reader.settings, square.inside(sample.frame_size))
         places = (tuple(square.to_frame(point).tolist()) for point in points.cpu().double())
         found.append(dict(zip(reader.names, places, strict=True)))
     return found
@@ -120,7 +121,12 @@ def _run(options) -> None:
         raise ValueError(f"{options.out}: ends in {options.out.suffix!r}, expected .csv or .json (COCO)")
     if options.out.exists() and not options.overwrite:
         raise ValueError(f"{options.out} is there already; --overwrite replaces it")
-    samples = ImageFolder(options.images, options.labels, skip_damaged=options.skip_damaged)
+    try:
+        samples = ImageFolder(options.images, options.labels, skip_damaged=options.skip_damaged)
+    except DataError as error:
+        if options.skip_damaged or "problems with the images" not in str(error):
+            raise
+        raise DataError(f"{error}\n--skip-damaged leaves damaged pictures out and counts them") from None
     diffusion = diffusion_module.load(options.model, options.device)
     protocol = Protocol(framing=options.framing, jitter=0.0)
     points = predict(diffusion, options.embedding, samples, options.views, protocol)

@@ -6,12 +6,11 @@ import torch
 import torch.nn.functional as F
 
 from kp_helpers import attention, geometry, heatmaps, keypoints
-from kp_helpers.config import Augmentation, BaseStage, Reading, TestTime, randomness
+from kp_helpers.config import Augmentation, Reading, TestTime, randomness
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.embeddings import Appended
 
 IDENTITY = torch.tensor([[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])
-SELECTION_IMAGES = 100
 MapsOf = Callable[[torch.Tensor, bool], torch.Tensor]
 """(noised latents (B, C, h, w), whether they show mirror images) -> maps (B, T, S, S)."""
 OTHER_SIDE = 0.25
@@ -66,27 +65,6 @@ def combine(maps: torch.Tensor, readout: str, best: int | None = None) -> torch.
     return maps.sum(dim=1) if readout == "sum" else maps.mean(dim=1)
 
 
-@torch.no_grad()
-def select_tokens(
-    diffusion: Diffusion, context: torch.Tensor, images: torch.Tensor, settings: BaseStage, k: int
-) -> torch.Tensor:
-    """The k tokens chosen most often over the first 100 images, (k,) indices into the N of context (N, D).
-
-    An image chooses as a step of the base stage does, on the plain view alone (StableKeypoints).
-    images: (n, 3, H, W) in [0,1].
-    """
-    timestep, chosen = timestep_of(diffusion, settings.reading), []
-    for i, image in enumerate(images[:SELECTION_IMAGES]):
-        noise = randomness.generator(settings.seed, "selection noise", i)
-        latents = diffusion.add_noise(diffusion.encode_image(image[None]), timestep, noise)
-        found = maps(diffusion, latents, context, settings.reading)[0]
-        candidates = keypoints.candidates(
-            found, settings.candidates, settings.sigma_pixels, settings.candidates_by
-        )
-        chosen.append(keypoints.furthest_points(found, settings.keypoints, candidates))
-    return keypoints.most_chosen(torch.stack(chosen), k)
-
-
 def read_maps(
     diffusion: Diffusion,
     context: torch.Tensor,
@@ -115,13 +93,19 @@ def read_appended(
 
 
 def read_points(
-    diffusion: Diffusion, several: Sequence[Appended], images: torch.Tensor, settings: TestTime
+    diffusion: Diffusion,
+    several: Sequence[Appended],
+    images: torch.Tensor,
+    settings: TestTime,
+    inside: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """The keypoints of several embeddings that share the U-Net's passes, (B, E, 2) as (x, y) in [0,1].
 
-    All must condition the U-Net alike, as those of one base do in read-out mode. images: (B, 3, H, W).
+    All must condition the U-Net alike, as those of one base do in read-out mode. images: (B, 3, H, W);
+    inside: (B, 4), as for `read_keypoints`.
     """
-    return points_over_views(diffusion, images, settings, _joint_maps(diffusion, several, settings.reading))
+    maps_of = _joint_maps(diffusion, several, settings.reading)
+    return points_over_views(diffusion, images, settings, maps_of, inside)
 
 
 def appended_views(
@@ -177,11 +161,18 @@ def joint_map(
     return combine(found, appended.readout, 0)  # of "best" the one token that was asked for
 
 
-def read_keypoints(maps: torch.Tensor, settings: TestTime) -> torch.Tensor:
-    """Points (..., 2) in [0,1] of test-time maps (..., S, S): the maximum, or the average round it."""
+def read_keypoints(
+    maps: torch.Tensor, settings: TestTime, inside: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Points (..., 2) in [0,1] of test-time maps (..., S, S): the maximum, or the average round it.
+
+    inside: the part of each square that shows its picture, (4,) or (..., 4) as of `Framed.inside`; no point
+    lies in the bars outside of it. None where there are none.
+    """
+    mask = heatmaps.inside_mask(inside, maps.shape[-1])
     if settings.window > 0:
-        return keypoints.windowed_average(maps, settings.window)
-    return keypoints.argmax_keypoints(maps)
+        return keypoints.windowed_average(maps, settings.window, mask)
+    return keypoints.argmax_keypoints(maps, mask)
 
 
 def over_views(
@@ -195,11 +186,20 @@ def over_views(
 
 
 def points_over_views(
-    diffusion: Diffusion, images: torch.Tensor, settings: TestTime, maps_of: MapsOf
+    diffusion: Diffusion,
+    images: torch.Tensor,
+    settings: TestTime,
+    maps_of: MapsOf,
+    inside: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """The keypoints of `over_views`, (B, T, 2) as (x, y) in [0,1]; memory holds the maps of one image."""
+    """The keypoints of `over_views`, (B, T, 2) as (x, y) in [0,1]; memory holds the maps of one image.
+
+    inside: (B, 4), as for `read_keypoints`.
+    """
     each = _averaged(diffusion, images, settings, maps_of)
-    return torch.stack([read_keypoints(maps, settings) for maps in each])
+    parts = [None] * len(images) if inside is None else inside
+    pairs = zip(each, parts, strict=True)
+    return torch.stack([read_keypoints(maps, settings, part) for maps, part in pairs])
 
 
 def _averaged(

@@ -141,7 +141,7 @@ def test_what_is_written_comes_back(samples, write, suffix, tmp_path):
 
 
 def test_pycocotools_reads_it_as_labels_and_as_results(samples, tmp_path, capsys):
-    scores = [number / 100 for number in range(len(samples))]
+    scores = [{"head": number / 100, "left_foot": number / 50} for number in range(len(samples))]
     points = [sample.joints for sample in samples]
     path = write_coco(tmp_path / "found.json", samples, points, tmp_path, scores)
     truth = COCO(str(path))
@@ -152,7 +152,8 @@ def test_pycocotools_reads_it_as_labels_and_as_results(samples, tmp_path, capsys
         assert annotation["keypoints"][:2] == pytest.approx(sample.joints["head"])
         x0, y0, x1, y1 = sample.box
         assert annotation["area"] == pytest.approx(0.53 * (x1 - x0) * (y1 - y0))
-        assert (annotation["score"], annotation["num_keypoints"]) == (score, 2)
+        assert annotation["score"] == pytest.approx(0.75 * score["left_foot"])
+        assert annotation["keypoint_scores"] == list(score.values()) and annotation["num_keypoints"] == 2
 
 
 def test_images_outside_the_folder_cannot_be_named(samples, tmp_path):

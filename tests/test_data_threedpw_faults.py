@@ -97,6 +97,25 @@ def test_row_13_of_many_sequences_ten_are_named_and_the_rest_counted(tmp_path):
     assert len(str(caught.value).splitlines()) == 12 and str(caught.value).endswith("and 3 more")
 
 
+def test_row_86_a_data_set_of_24_sequences_is_read_and_told_in_ten_lines_at_most(tmp_path, capsys):
+    """As many sequences as 3DPW's test split has, each with a picture too many, then with too few."""
+    for number in range(24):
+        write_sequence(tmp_path, "test", sequence_content(f"walk_{number:02d}"))
+    pictures = sorted((tmp_path / "imageFiles").iterdir())
+    for folder in pictures:
+        shutil.copy(folder / "image_00002.jpg", folder / "image_00003.jpg")
+    with pytest.warns(UserWarning, match="walk_00: 4 images, 3 frames") as caught:
+        samples = ThreeDPW(tmp_path, "test")
+    (told,) = caught
+    assert len(samples) == 72 and len(str(told.message).splitlines()) == 11
+    for folder in pictures:
+        (folder / "image_00001.jpg").unlink()
+    assert main(["index", str(tmp_path)]) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 2 + 12, "two splits; a heading, ten and a count"
+    left = ThreeDPW(tmp_path, "test", skip_missing=True)
+    assert len(left) == 48 and left.left_out["missing image"] == 24
+
+
 def test_a_split_that_is_not_there_does_not_keep_from_the_others(tmp_path, capsys):
     write_threedpw(tmp_path)
     assert main(["index", str(tmp_path)]) == 1

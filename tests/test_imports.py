@@ -101,7 +101,8 @@ def test_there_is_no_import_cycle():
 
 def test_what_is_imported_is_declared():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    declared = {Requirement(line).name.lower().replace("_", "-") for line in project["dependencies"]}
+    lines = [*project["dependencies"], *project["optional-dependencies"]["formats"]]
+    declared = {Requirement(line).name.lower().replace("_", "-") for line in lines}
     owners = metadata.packages_distributions()
     tops = {other.split(".")[0] for path in FILES for other in imported(path)}
     for top in sorted(tops - sys.stdlib_module_names - {"kp_helpers"}):

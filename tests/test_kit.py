@@ -55,7 +55,9 @@ def test_pictures_of_any_kind_are_the_same_picture(tmp_path):
     shots = kit.pictures(kinds)
     assert all(torch.allclose(one.image(), tensor, atol=1e-6) for one in shots) and len(shots) == 5
     assert shots[0].frame_size == (60, 40) and shots[:2].framed(32).images.shape == (2, 3, 32, 32)
+    (tmp_path / "b.heic").touch()
     folder = kit.pictures(tmp_path)
+    assert repr(folder) == "<1 pictures, no labels; left out: 1 pictures as .heic, which is not read>"
     assert folder.root == tmp_path and torch.allclose(folder[0].image(), tensor, atol=1e-6)
     with pytest.raises(TypeError, match=r"a picture is ndarray \(40, 60\), expected a path, a PIL image"):
         kit.pictures(pixels[..., 0])

@@ -133,3 +133,13 @@ def test_what_cannot_be_done_is_said_in_a_sentence(
     assert _run(*(tmp_path / name for name in places.values()), tiny_sd_folder) == 1
     assert re.search(sentence, capsys.readouterr().err)
     assert (tmp_path / "there.csv").read_text() == "kept"
+
+
+def test_a_damaged_picture_names_the_flag_that_leaves_it_out(
+    saved, pictures, tmp_path, tiny_sd_folder, capsys
+):
+    (pictures / "page.jpg").write_text("<html>")
+    assert _run(saved[2], pictures, tmp_path / "out.csv", tiny_sd_folder) == 1
+    said = capsys.readouterr().err
+    assert "page.jpg: 6 bytes" in said and "--skip-damaged leaves damaged pictures out" in said
+    assert _run(saved[2], pictures, tmp_path / "out.csv", tiny_sd_folder, "--skip-damaged") == 0

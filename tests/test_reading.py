@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from kp_helpers import attention, heatmaps, keypoints, reading
+from kp_helpers import attention, heatmaps, keypoints, reading, stages
 from kp_helpers.config import BaseStage, Reading, TestTime, randomness
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.embeddings import Appended
@@ -93,7 +93,7 @@ def test_points_are_the_maximum_or_the_average_round_it():
 
 def test_selected_tokens_are_those_that_images_choose_most_often(tiny_sd, images, base):
     settings = BaseStage(tokens=12, candidates=8, keypoints=4, reading=READING, seed=2)
-    found = reading.select_tokens(tiny_sd, base, images, settings, 3)
+    found = stages.select_tokens(tiny_sd, base, images, settings, 3)
     counts = Counter()
     for i in range(3):
         latents = _noised(tiny_sd, images, i, "selection noise")
@@ -104,7 +104,7 @@ def test_selected_tokens_are_those_that_images_choose_most_often(tiny_sd, images
     expected = sorted(counts, key=lambda token: (-counts[token], token))[:3]
     assert found.tolist() == expected
     with pytest.raises(ValueError, match="k is 13"):
-        reading.select_tokens(tiny_sd, base, images, settings, 13)
+        stages.select_tokens(tiny_sd, base, images, settings, 13)
 
 
 def test_tokens_have_no_mirror_image(tiny_sd, images, base):

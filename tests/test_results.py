@@ -100,6 +100,10 @@ def test_names_that_lead_elsewhere_are_refused(name, tmp_path):
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "metrics.json"]
 
 
+def test_a_name_that_papermill_took_for_a_number_is_a_name(tmp_path):
+    assert RunFolder(tmp_path, "08_evaluate_3dpw", 20261126).path.name == "20261126"
+
+
 def test_numbers_that_are_not_finite_are_refused(tmp_path):
     folder = RunFolder(tmp_path, "08_evaluate_3dpw", "quick")
     with pytest.raises(ResultsError, match="metrics.json: .*expected plain finite values"), folder:

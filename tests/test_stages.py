@@ -157,7 +157,7 @@ def test_a_loss_that_is_nan_stops_at_its_step_with_the_last_good_state(tiny_sd, 
     steps = iter(run)
     next(steps)
     before = run.state()
-    monkeypatch.setattr(losses, "localization_loss", lambda maps, sigma: maps.sum() * float("nan"))
+    monkeypatch.setattr(losses, "localization_loss", lambda maps, *_: maps.sum() * float("nan"))
     with pytest.raises(OptimisationError, match="step 1: the loss nan"):
         next(steps)
     after = run.state()

@@ -86,8 +86,12 @@ def test_the_next_undecided_joint_is_at_hand_also_when_it_is_opened_again(sessio
     again = LabelSession(session.folder, JOINTS, session.path)
     assert (again.picture, again.joint) == ("a.png", "head") and again.marks()["left_foot"].state == "hidden"
     session.place(3, 3)
+    with pytest.raises(DataError, match="a.png: all joints are decided; choose the one that is to be moved"):
+        session.place(4, 4)
+    assert session.is_done("a.png") and session.marks()["head"].point == (3, 3)
+    session.joint = "head"
     session.place(4, 4)
-    assert session.is_done("a.png") and session.marks()["head"].point == (4, 4)
+    assert session.joint is None and session.marks()["head"].point == (4, 4)
     assert LabelSession(session.folder, JOINTS, session.path).picture == "more/b.png"
 
 
@@ -114,6 +118,12 @@ def test_a_typed_position_outside_the_picture_is_refused(session, x, y, told):
     with pytest.raises(DataError, match=f"{told}, expected 0 to below"):
         session.place(x, y)
     assert not session.path.exists() and not session.marks()
+
+
+def test_pictures_of_a_kind_that_is_not_read_are_told(folder, tmp_path):
+    (folder / "c.HEIC").touch()
+    told = LabelSession(folder, JOINTS, tmp_path / "labels.json").skipped
+    assert told[-1] == "1 pictures as .heic, which is not read"
 
 
 def test_an_unreadable_picture_is_named_and_skipped(session, folder):

@@ -93,12 +93,13 @@ def write_coco(
     samples: Sequence[KeypointSample],
     points: Sequence[Mapping[str, Point]],
     root: str | Path,
-    scores: Sequence[float] | None = None,
+    scores: Sequence[Mapping[str, float]] | None = None,
 ) -> Path:
     """Write points (name -> (x, y) in pixels of the frame, one mapping a sample) as COCO's JSON.
 
-    File names are within `root`. A name without a finite point has 0, 0, 0. The list `annotations`, which
-    has scores (1 where none are given), is also what pycocotools takes as results. box, area: of the
+    File names are within `root`. A name without a finite point has 0, 0, 0. scores: of each point by its
+    name; a person's `score` is their mean (1 where none are given), and they stand under `keypoint_scores`, a
+    key of ours. The list `annotations` is also what pycocotools takes as results. box, area: of the
     sample's box; COCO's area is a segment's, of which 0.53 of the box stands in.
     `upright`, a key of ours: pixels are those of the image as its EXIF tag turns it, if it has one.
     """
@@ -106,7 +107,6 @@ def write_coco(
     names = list(dict.fromkeys(name for own in labels for name in own.points))
     sizes = {own.image: own.size for own in labels}
     images = {name: number for number, name in enumerate(sizes, 1)}
-    scores = [1.0] * len(labels) if scores is None else scores
     content = {
         "images": [
             {"id": images[name], "file_name": name, "width": width, "height": height, "upright": True}
@@ -114,11 +114,18 @@ def write_coco(
         ],
         "categories": [{"id": 1, "name": "person", "keypoints": names, "skeleton": []}],
         "annotations": [
-            {"id": number, "image_id": images[own.image], "score": float(score), **_annotation(own, names)}
-            for number, (own, score) in enumerate(zip(labels, scores, strict=True), 1)
+            {"id": number, "image_id": images[own.image], **_scored(score, names), **_annotation(own, names)}
+            for number, (own, score) in enumerate(zip(labels, scores or [{}] * len(labels), strict=True), 1)
         ],
     }
     return replace_file(path, lambda partial: partial.write_text(json.dumps(content, allow_nan=False)))
+
+
+def _scored(scores: Mapping[str, float], names: list[str]) -> dict:
+    if not scores:
+        return {"score": 1.0}
+    mean = sum(scores.values()) / len(scores)
+    return {"score": float(mean), "keypoint_scores": [float(scores.get(name, 0.0)) for name in names]}
 
 
 def _annotation(own: Labels, names: list[str]) -> dict:

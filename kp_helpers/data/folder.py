@@ -3,15 +3,30 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from kp_helpers.data.coco import read_coco
 from kp_helpers.data.errors import DataError
+from kp_helpers.data.formats import is_other, read_other
 from kp_helpers.data.labelled_images import LabelledImages
 from kp_helpers.data.labels import Labels, extent, read_table
 
-SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".jp2", ".ppm")
-UNREAD = (".heic", ".heif", ".avif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".svg")
+SUFFIXES = (
+    ".jpg",
+    ".jpeg",
+    ".jfif",
+    ".png",
+    ".bmp",
+    ".gif",
+    ".tif",
+    ".tiff",
+    ".webp",
+    ".jp2",
+    ".ppm",
+    ".avif",
+)
+UNREAD = (".heic", ".heif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".svg")
 """Pictures too, which Pillow does not read by itself."""
 _READERS = {".json": read_coco, ".csv": read_table}
 
@@ -19,12 +34,12 @@ _READERS = {".json": read_coco, ".csv": read_table}
 class ImageFolder(LabelledImages):
     """The people of a folder of images, one `KeypointSample` a person; without labels one an image.
 
-    labels: a .json (see `coco`) or .csv file (see `label_table`) whose image names are within `root`; joints:
-    names to be read, all that the file has where left out. The box is the file's, else the extent of the
-    person's labelled points, else the whole image. Without labels a rotation in the EXIF data is applied, as
-    nothing then refers to raw pixels; with labels it is refused, unless these say or it is given here that
-    they are `upright`: in pixels of the pictures as viewers, and `widgets.KeypointLabeler`, turn them. For
-    the rest see `LabelledImages`.
+    labels: a .json (see `coco`) or .csv file (see `labels`) whose image names are within `root`, or one of
+    another tool (see `formats`); joints: names to be read, all that the file has where left out. The box is
+    the file's, else the extent of the person's labelled points, else the whole image. Without labels a
+    rotation in the EXIF data is applied, as nothing then refers to raw pixels; with labels it is refused,
+    unless these say or it is given here that they are `upright`: in pixels of the pictures as viewers, and
+    `widgets.KeypointLabeler`, turn them. For the rest see `LabelledImages`.
     """
 
     def __init__(
@@ -38,16 +53,19 @@ class ImageFolder(LabelledImages):
     ):
         if not Path(root).is_dir():
             raise DataError(f"{root}: no such folder of images")
-        names, found, left_out = _read(Path(labels)) if labels else ((), _unlabelled(Path(root)), {})
+        names, found, left_out = (
+            _read(Path(labels), Path(root)) if labels else ((), _unlabelled(Path(root)), {})
+        )
         rotation = "refuse" if labels and not upright else "apply"
         super().__init__(root, names, found, joints, skip_damaged=skip_damaged, rotation=rotation)
-        self.left_out = left_out | self.left_out | ({} if labels else _unread(Path(root)))
+        self.left_out = left_out | self.left_out | ({} if labels else unread(root))
 
 
-def _read(path: Path) -> tuple[tuple[str, ...], list[Labels], dict[str, int]]:
-    reader = _READERS.get(path.suffix.lower())
+def _read(path: Path, root: Path) -> tuple[tuple[str, ...], list[Labels], dict[str, int]]:
+    reader = partial(read_other, root=root) if is_other(path) else _READERS.get(path.suffix.lower())
     if reader is None:
-        raise DataError(f"{path}: labels of this kind are unknown, expected .json (COCO) or .csv")
+        expected = "expected .json (COCO), .csv, or SLEAP's .slp"
+        raise DataError(f"{path}: labels of this kind are unknown, {expected}")
     names, found, left_out = reader(path)
     if not found:
         raise DataError(f"{path}: holds no labelled keypoints")
@@ -68,7 +86,7 @@ def image_names(root: Path) -> list[str]:
     return images
 
 
-def _unread(root: Path) -> dict[str, int]:
+def unread(root: Path) -> dict[str, int]:
     """How many pictures of each kind that is not read are below the folder, by a reason that names it."""
     kinds = Counter(path.suffix.lower() for path in root.rglob("*") if not path.name.startswith("."))
     return {f"pictures as {kind}, which is not read": kinds[kind] for kind in UNREAD if kinds[kind]}

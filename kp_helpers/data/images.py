@@ -65,8 +65,13 @@ def check_images(
 def refuse_all(problems: Sequence[str]) -> None:
     """One DataError with the first problems and their number, if there are any."""
     if problems:
-        more = [f"and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
-        raise DataError("\n".join([f"{len(problems)} problems with the images:", *problems[:SHOWN], *more]))
+        raise DataError(f"{len(problems)} problems with the images:\n{first_of(problems)}")
+
+
+def first_of(sentences: Sequence[str]) -> str:
+    """The first `SHOWN` sentences in a line each, and how many more there are."""
+    more = [f"and {len(sentences) - SHOWN} more"] if len(sentences) > SHOWN else []
+    return "\n".join([*sentences[:SHOWN], *more])
 
 
 def read_image(path: Path, *, rotation: str = "refuse") -> torch.Tensor:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from kp_helpers.data.errors import DataError, known
-from kp_helpers.data.images import check_images, refuse_all
+from kp_helpers.data.images import check_images, first_of, refuse_all
 from kp_helpers.data.sample import UNKNOWN, KeypointSample, Samples, why_hidden
 from kp_helpers.data.sequence_file import Recording, Track, read_sequence
 
@@ -103,9 +103,13 @@ class ThreeDPW(Samples):
         recordings = {path.stem: read_sequence(path) for path in files}
         looked_at = {}
         problems: list[str] = []
+        surplus: list[str] = []
         for name, recording in recordings.items():
-            looked_at[name] = _look_at_images(self._images / name, len(recording), skipped, problems)
+            own = _look_at_images(self._images / name, len(recording), skipped, problems, surplus)
+            looked_at[name] = own
         refuse_all(problems)
+        if surplus:
+            warnings.warn(first_of(surplus), stacklevel=3)
         labelled = []
         for name, recording in recordings.items():
             size, lost = looked_at[name]
@@ -194,11 +198,12 @@ def _fitted(name: str, recording: Recording, size: tuple[int, int], scaled: bool
 
 
 def _look_at_images(
-    folder: Path, count: int, skipped: dict[str, bool], problems: list[str]
+    folder: Path, count: int, skipped: dict[str, bool], problems: list[str], surplus: list[str]
 ) -> tuple[tuple[int, int], np.ndarray]:
     """A sequence's frame size, and why each frame is lost, (count,), "" for one that is not.
 
-    What is not skipped goes to the problems; missing images in one line.
+    What is not skipped goes to the problems; missing images in one line, as those without labels do to the
+    surplus.
     """
     there = set(folder.glob("image_*.jpg"))
     paths = [folder / f"image_{frame:05d}.jpg" for frame in range(count)]
@@ -210,8 +215,7 @@ def _look_at_images(
         first = paths[missing[0]].name
         problems.append(f"{folder}: {len(missing)} of {count} images are missing, the first {first}")
     if len(there) > count:
-        surplus = f"{folder}: {len(there)} images, {count} frames in its .pkl; the rest is not read"
-        warnings.warn(surplus, stacklevel=4)
+        surplus.append(f"{folder}: {len(there)} images, {count} frames in its .pkl; the rest is not read")
     problems += wrong
     for path, other in usable.items():
         if other != size:

@@ -25,13 +25,18 @@ class Word:
     place: int
     tokens: torch.Tensor
 
+    @property
+    def span(self) -> slice:
+        """The places of its tokens in the caption's context."""
+        return slice(self.place, self.place + len(self.tokens))
+
 
 def content_words(model: Diffusion, caption: str, after: int = 0) -> list[Word]:
     """The words of a caption that name something, all of them where none does, as far as the model reads it.
 
     after: how many of its first words are left out. ValueError if no word is left.
     """
-    words = _words(model, caption)[after:]
+    words = caption_words(model, caption)[after:]
     named = [word for word in words if word.text not in FUNCTION_WORDS] or words
     if not named:
         raise ValueError(f"{caption!r} holds no word that the model reads, expected one to look for")
@@ -44,8 +49,18 @@ def rival_words(model: Diffusion, asked_for: Iterable[Word], beside: str = BESID
     return [word for word in content_words(model, beside) if word.text not in texts]
 
 
-def _words(model: Diffusion, caption: str) -> list[Word]:
-    """All words between the start and the end token."""
+def word_of(model: Diffusion, caption: str, text: str) -> Word:
+    """The word of the caption that is written so, the first of several; ValueError if there is none."""
+    words, asked = caption_words(model, caption), caption_words(model, text)
+    found = [word for word in words if [word.text] == [one.text for one in asked]]
+    if not found:
+        listed = ", ".join(word.text for word in words)
+        raise ValueError(f"word is {text!r}, expected one word of the caption: {listed}")
+    return found[0]
+
+
+def caption_words(model: Diffusion, caption: str) -> list[Word]:
+    """All words between the start and the end token, as far as the model reads the caption."""
     ids = model.tokenizer(caption, truncation=True).input_ids
     pieces = model.tokenizer.convert_ids_to_tokens(ids)
     context = model.encode_text([caption])[0]

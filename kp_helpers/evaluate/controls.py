@@ -64,7 +64,7 @@ def compare(
         sharing.setdefault((id(reader.context), reader.mirrors and settings.test.mirror), []).append(reader)
     points: dict[str, torch.Tensor] = {}
     for (_, mirror), own in sharing.items():
-        points |= _read(diffusion, own, test.images, settings.test.replace(mirror=mirror))
+        points |= _read(diffusion, own, test, settings.test.replace(mirror=mirror))
     found = [
         one for reader in readers for one in located(test, points[reader.method], joint, reader.method, run)
     ]
@@ -80,7 +80,7 @@ def untrained(
     own = of_run(settings, run).replace(init="random")
     if own.readout == "linear":
         own = own.replace(readout="sum")
-    stage = AppendedTokens(diffusion, base, train.images, train.points(joint), own)
+    stage = AppendedTokens(diffusion, base, train.images, train.points(joint), own, inside=train.inside)
     return stage.result(stage.start())
 
 
@@ -91,11 +91,12 @@ def from_labels(
     """What the labelled images give under a base context (N, D), read as test images are, in one view."""
     reading, points = settings.reading, train.points(joint)
     places, vectors = [], []
-    for number, image in enumerate(train.images):
+    parts = [None] * len(points) if train.inside is None else train.inside
+    for number, (image, part) in enumerate(zip(train.images, parts, strict=True)):
         latents = noised_views(diffusion, image[None], [(number, 0)], settings)
         asked = queries(diffusion, latents, base, reading)
         maps = attention.maps_from_queries(diffusion.unet, asked, base, size=reading.map_size)[0]
-        places.append(read_keypoints(maps, settings).cpu())
+        places.append(read_keypoints(maps, settings, part).cpu())
         column, row = (points[number] * reading.map_size).long().clamp(0, reading.map_size - 1).tolist()
         vectors.append(torch.cat([one[0, :, row, column] for one in _features(asked, reading.map_size)]))
     distance = (torch.stack(places) - points[:, None]).norm(dim=-1)
@@ -175,7 +176,7 @@ def _readers(
 
 
 def _read(
-    diffusion: Diffusion, readers: Sequence[_Reader], images: torch.Tensor, settings: TestTime
+    diffusion: Diffusion, readers: Sequence[_Reader], test: Framed, settings: TestTime
 ) -> dict[str, torch.Tensor]:
     """Points (n, 2) in [0,1] by method, for methods that have their context in common."""
 
@@ -183,7 +184,7 @@ def _read(
         asked = queries(diffusion, latents, readers[0].context, settings.reading)
         return torch.stack([reader.map_of(asked, mirrored) for reader in readers], dim=1)
 
-    points = points_over_views(diffusion, images, settings, maps_of)
+    points = points_over_views(diffusion, test.images, settings, maps_of, test.inside)
     return {reader.method: points[:, number] for number, reader in enumerate(readers)}
 
 

@@ -25,11 +25,15 @@ from kp_helpers.stages import ReadoutCache
 class Framed:
     """Samples as a model sees them: images (n, 3, S, S) in [0,1], and the square of its frame that each
     shows.
+
+    inside: of letterboxed frames the part of each square that is not bars, (n, 4) as (x0, y0, x1, y1) in
+    [0,1]; bars count in no maximum and no loss. None for other framings, whose whole square counts.
     """
 
     samples: tuple[KeypointSample, ...]
     squares: tuple[Square, ...]
     images: torch.Tensor
+    inside: torch.Tensor | None = None
 
     def points(self, joint: str) -> torch.Tensor:
         """Where the joint is in each image, (n, 2) as (x, y) in [0,1] of the square."""
@@ -84,7 +88,11 @@ def framed(samples: Sequence[KeypointSample], size: int, protocol: Protocol) -> 
     """
     squares = [_square(sample, protocol) for sample in samples]
     images = [square.crop(sample.image(), size) for square, sample in zip(squares, samples, strict=True)]
-    return Framed(tuple(samples), tuple(squares), torch.stack(images).clamp(0, 1))
+    pairs = zip(squares, samples, strict=True)
+    inside = None
+    if protocol.framing == "letterbox":
+        inside = torch.stack([square.inside(sample.frame_size) for square, sample in pairs])
+    return Framed(tuple(samples), tuple(squares), torch.stack(images).clamp(0, 1), inside)
 
 
 def _square(sample: KeypointSample, protocol: Protocol) -> Square:
@@ -188,6 +196,7 @@ def learn(
         of_run(settings, run),
         cache=cache,
         checkpoint=checkpoint,
+        inside=train.inside,
     )
 
 

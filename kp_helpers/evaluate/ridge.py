@@ -12,7 +12,7 @@ from kp_helpers.data import KeypointSample
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.evaluate import controls
 from kp_helpers.evaluate.protocol import Found, draw_run, framed, located
-from kp_helpers.heatmaps import gaussian_target
+from kp_helpers.heatmaps import gaussian_target, inside_mask
 from kp_helpers.reading import noised_views, points_over_views, queries
 from kp_helpers.stages.linear import STRENGTH, Fit, fit, moments_of_picture
 
@@ -59,7 +59,7 @@ def references(
         seen = linear_features(asked, peak.reading.map_size)
         return torch.stack([near, *(one.map(seen) for one in fits)], dim=1)
 
-    points = points_over_views(diffusion, test.images, peak, maps_of)
+    points = points_over_views(diffusion, test.images, peak, maps_of, test.inside)
     names = [controls.NEAREST, *map(ridge_name, labels)]
     return [one for n, name in enumerate(names) for one in located(test, points[:, n], joint, name, run)]
 
@@ -77,8 +77,10 @@ def _fits(
     for number, sample in enumerate(train[: max(labels)]):
         one = framed([sample], diffusion.image_size, settings.protocol)
         target = gaussian_target(one.points(joint), look.map_size, settings.appended.sigma)[0]
+        mask = inside_mask(one.inside, look.map_size)
         latents = noised_views(diffusion, one.images, [(number, 0)], settings.test)
-        own = moments_of_picture(diffusion, base, latents, target.to(base.device), look)
+        inside = None if mask is None else mask[0]
+        own = moments_of_picture(diffusion, base, latents, target.to(base.device), look, inside)
         total = own if total is None else total + own
         if number + 1 in labels:
             found[number + 1] = fit(total, STRENGTH * look.map_size**2)

@@ -86,8 +86,8 @@ def _read(
         alike.setdefault((how, _seen(test), alone), []).append(number)
     points: dict[int, torch.Tensor] = {}
     for (how, *_), numbers in alike.items():
-        several = [learned[n] for n in numbers]
-        found = reading.read_points(diffusion, several, tests[numbers[0]].images, how)
+        several, test = [learned[n] for n in numbers], tests[numbers[0]]
+        found = reading.read_points(diffusion, several, test.images, how, test.inside)
         points |= zip(numbers, found.unbind(dim=1), strict=True)
     return [points[number] for number in range(len(learned))]
 
@@ -121,8 +121,9 @@ def _shown(
 
 
 def _joined(parts: Sequence[Framed]) -> Framed:
-    squares = tuple(part.squares[0] for part in parts)
-    return Framed(tuple(p.samples[0] for p in parts), squares, torch.cat([p.images for p in parts]))
+    samples, squares = (tuple(getattr(part, name)[0] for part in parts) for name in ("samples", "squares"))
+    inside = None if parts[0].inside is None else torch.cat([part.inside for part in parts])
+    return Framed(samples, squares, torch.cat([part.images for part in parts]), inside)
 
 
 GOAL = "within_square"

@@ -137,7 +137,7 @@ def begin(
     commas; empty means the run of the same name. cache, checkpoint: folders; empty keeps nothing. device: as
     for `diffusion.load`.
     """
-    root, run = project_path(results), str(run)  # papermill takes a run called 007 for a number
+    root, run = project_path(results), str(run)  # as `RunFolder` takes it
     overwrite = overwrite or run == "notebook"
     RunFolder(root, notebook, run, overwrite=overwrite).discard()
     folder = project_path(data)

@@ -61,6 +61,11 @@ def describe_data(folder: Path) -> dict:
     return {"name": folder.name, "kind": kind, "sha256": hashlib.sha256(content).hexdigest()}
 
 
+def describe_picture(path: Path) -> dict:
+    """`describe_data` of one picture of one's own."""
+    return {"name": path.name, "kind": "own pictures", "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+
+
 def describe_machine(device: str) -> dict:
     """{"cores", "processor", "gpu"}: the cores that this process may use, and names as the makers give them.
 

@@ -47,6 +47,7 @@ class RunFolder:
     """
 
     def __init__(self, root: str | Path, notebook: str, run: str, *, overwrite: bool = False):
+        run = str(run)  # papermill takes a run called 20261126 for a number
         parent = Path(root) / checked_name(notebook, "notebook")
         self.path = parent / checked_name(run, "run")
         self.overwrite = overwrite

@@ -9,4 +9,5 @@ from kp_helpers.stages.base import BaseTokens
 from kp_helpers.stages.linear import linear_fit
 from kp_helpers.stages.readout_cache import ReadoutCache
 from kp_helpers.stages.run import OptimisationError, Run, finished, learn, metadata
+from kp_helpers.stages.selection import select_tokens
 from kp_helpers.stages.states import StepRecord, clear

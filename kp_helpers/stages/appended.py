@@ -26,6 +26,8 @@ class AppendedTokens:
     losses are of one map, the read-out of the appended tokens' maps.
     cache: where read-out mode keeps what the U-Net says of each view, for this run and others that see the
     same: a folder, or a `ReadoutCache` that stages share; None keeps it in memory only.
+    inside: the part of each square that shows its picture, (n, 4) as (x0, y0, x1, y1) in [0,1]; the rest is
+    bars, which no loss counts. None where there are none.
     about: JSON values of what the losses of a subclass follow from besides all that.
     """
 
@@ -40,13 +42,14 @@ class AppendedTokens:
         settings: AppendedStage,
         *,
         cache: str | Path | ReadoutCache | None = None,
+        inside: torch.Tensor | None = None,
     ):
         if settings.readout == "linear":
             raise ValueError("readout is 'linear', which is fitted and not learned: expected `linear_fit`")
         self.diffusion, self.settings = diffusion, settings
         self.base = starts.base_tokens(diffusion, base, settings)
         self.points = checked_points(points, len(images))
-        self.views = TrainingViews(diffusion, images, settings, settings.pool)
+        self.views = TrainingViews(diffusion, images, settings, settings.pool, inside)
         if settings.mode == "coupled":
             self.maps = CoupledMaps(self.views, self.base)
         else:
@@ -54,6 +57,7 @@ class AppendedTokens:
         target = TARGETS[settings.target](self.points, settings.reading.map_size, settings.sigma)
         self.targets = target.to(diffusion.device)
         self.data = {"base": self.base, "images": images, "points": points}
+        self.data |= {} if inside is None else {"inside": inside}
 
     def start(self) -> torch.Tensor:
         """The first tokens (M, D): see `starts.start`."""
@@ -66,10 +70,10 @@ class AppendedTokens:
         """
         joint = self.joint_maps(maps)
         plain, moved = joint[:, self.best_of(joint[0], image)]
-        sigma = self.settings.localization_sigma * len(plain)
+        sigma, inside = self.settings.localization_sigma * len(plain), self.views.inside(image)
         return {
-            "localization": losses.localization_loss(plain[None], sigma),
-            "equivariance": losses.equivariance_loss(plain[None], moved[None], theta),
+            "localization": losses.localization_loss(plain[None], sigma, inside),
+            "equivariance": losses.equivariance_loss(plain[None], moved[None], theta, inside),
             "target": self.target_loss(plain, image),
         }
 
@@ -88,9 +92,10 @@ class AppendedTokens:
 
     def target_loss(self, map: torch.Tensor, image: int) -> torch.Tensor:
         """The objective, a scalar: how far a map (S, S) is from what the image's label asks for."""
+        inside = self.views.inside(image)
         if self.settings.objective == "oks":
-            return losses.oks_loss(map, self.points[image].to(map), self.settings.sigma)
-        return MAP_OBJECTIVES[self.settings.objective](map, self.targets[image])
+            return losses.oks_loss(map, self.points[image].to(map), self.settings.sigma, inside)
+        return MAP_OBJECTIVES[self.settings.objective](map, self.targets[image], inside)
 
     def joint_maps(self, maps: torch.Tensor) -> torch.Tensor:
         """What may be the joint's map: (B, T, S, S) of all tokens, or of their sum, to (B, K, S, S).

@@ -11,16 +11,23 @@ from kp_helpers.stages.maps import CoupledMaps, TrainingViews
 class BaseTokens:
     """N tokens, the whole context (N, D), learned from images alone (Hedlin et al., section 3).
 
-    images: (n, 3, H, W) in [0,1]. about: as for `AppendedTokens`.
+    images: (n, 3, H, W) in [0,1]. inside, about: as for `AppendedTokens`.
     """
 
     about: dict | None = None
 
-    def __init__(self, diffusion: Diffusion, images: torch.Tensor, settings: BaseStage):
+    def __init__(
+        self,
+        diffusion: Diffusion,
+        images: torch.Tensor,
+        settings: BaseStage,
+        *,
+        inside: torch.Tensor | None = None,
+    ):
         self.diffusion, self.settings = diffusion, settings
-        self.views = TrainingViews(diffusion, images, settings, settings.augmentation_pool)
+        self.views = TrainingViews(diffusion, images, settings, settings.augmentation_pool, inside)
         self.maps = CoupledMaps(self.views)
-        self.data = {"images": images}
+        self.data = {"images": images} | ({} if inside is None else {"inside": inside})
 
     def start(self) -> torch.Tensor:
         """Random tokens (N, D)."""
@@ -36,11 +43,12 @@ class BaseTokens:
         """
         plain, moved = maps
         sigma, chosen_by = self.settings.sigma_pixels, self.settings.candidates_by
-        candidates = keypoints.candidates(plain.detach(), self.settings.candidates, sigma, chosen_by)
-        chosen = keypoints.furthest_points(moved.detach(), self.settings.keypoints, candidates)
+        inside, shown = self.views.inside(image), self.views.inside(image, theta)
+        candidates = keypoints.candidates(plain.detach(), self.settings.candidates, sigma, chosen_by, inside)
+        chosen = keypoints.furthest_points(moved.detach(), self.settings.keypoints, candidates, shown)
         return {
-            "localization": losses.localization_loss(plain[chosen], sigma),
-            "equivariance": losses.equivariance_loss(plain[chosen], moved[chosen], theta),
+            "localization": losses.localization_loss(plain[chosen], sigma, inside),
+            "equivariance": losses.equivariance_loss(plain[chosen], moved[chosen], theta, inside),
         }
 
     def result(self, tokens: torch.Tensor) -> torch.Tensor:

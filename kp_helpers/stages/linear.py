@@ -14,7 +14,7 @@ from kp_helpers.attention import linear_features
 from kp_helpers.config import AppendedStage, Reading, randomness
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.embeddings import Appended
-from kp_helpers.heatmaps import TARGETS
+from kp_helpers.heatmaps import TARGETS, inside_mask, pixels_inside
 from kp_helpers.stages.maps import checked_points
 from kp_helpers.stages.starts import base_tokens, in_float64
 
@@ -60,14 +60,15 @@ class Fit:
         return fitted.float().to(features.device)
 
 
-def moments(seen: torch.Tensor, targets: torch.Tensor) -> Moments:
-    """Of every pixel of features (B, C, S, S) and target maps (B, S, S)."""
+def moments(seen: torch.Tensor, targets: torch.Tensor, inside: torch.Tensor | None = None) -> Moments:
+    """Of every pixel of features (B, C, S, S) and target maps (B, S, S). inside: which count, bool (S, S)."""
     if targets.shape != (len(seen), *seen.shape[2:]):
         found = f"{tuple(seen.shape)} and {tuple(targets.shape)}"
         raise ValueError(
             f"moments: features and targets have shapes {found}, expected (B, C, S, S), (B, S, S)"
         )
-    x, y = in_float64(seen).movedim(1, -1).flatten(0, 2), in_float64(targets).flatten()
+    x = pixels_inside(in_float64(seen), inside).movedim(1, -1).flatten(0, 1)
+    y = pixels_inside(in_float64(targets), inside).flatten()
     return Moments(len(x), x.sum(dim=0), x.T @ x, x.T @ y, float(y.sum()))
 
 
@@ -96,18 +97,22 @@ def linear_fit(
     images: torch.Tensor,
     points: torch.Tensor,
     settings: AppendedStage,
+    inside: torch.Tensor | None = None,
 ) -> Appended:
     """The keypoint of labelled pictures whose `tokens` are the weights and bias (1, C + 1) of a ridge fit.
 
     base: (N, D), what conditions the U-Net unless settings.base is "caption". images: (n, 3, H, W) in [0,1];
-    points: (n, 2) as (x, y) in [0,1].
+    points: (n, 2) as (x, y) in [0,1]; inside: (n, 4), as for `AppendedTokens`.
     `rivals` are the fit of the mirrored pictures, in which the joint looks like the other side's; reading a
     mirrored picture with them finds the joint a second time (`TestTime.mirror`).
     """
     points, base = checked_points(points, len(images)), base_tokens(diffusion, base, settings)
-    sides = []
-    for shown, labels in ((images, points), (images.flip(-1), mirrored(points))):
-        found = fit(_moments(diffusion, base, shown, labels, settings), _alpha(settings))
+    sides, masks = [], inside_mask(inside, settings.reading.map_size)
+    if masks is None:
+        masks = torch.ones(len(images), *[settings.reading.map_size] * 2, dtype=torch.bool)
+    plain, other = (images, points, masks), (images.flip(-1), mirrored(points), masks.flip(-1))
+    for shown, labels, counted in (plain, other):
+        found = fit(_moments(diffusion, base, shown, labels, settings, counted), _alpha(settings))
         sides.append(torch.cat([found.weights, found.weights.new_tensor([found.bias])])[None].float())
     own, other = (side.to(base) for side in sides)
     return Appended(base, own, readout="linear", mode="readout", rivals=other)
@@ -128,6 +133,7 @@ def _moments(
     images: torch.Tensor,
     points: torch.Tensor,
     settings: AppendedStage,
+    inside: torch.Tensor,
 ) -> Moments:
     """Of the labelled pictures as they are, each under noise of its own."""
     size, timestep = settings.reading.map_size, reading.timestep_of(diffusion, settings.reading)
@@ -136,7 +142,7 @@ def _moments(
     for number, target in enumerate(targets):
         noise = randomness.generator(settings.seed, "noise", 0, number)
         latents = diffusion.add_noise(diffusion.encode_image(images[number][None]), timestep, noise)
-        own = moments_of_picture(diffusion, base, latents, target, settings.reading)
+        own = moments_of_picture(diffusion, base, latents, target, settings.reading, inside[number])
         total = own if total is None else total + own
     return total
 
@@ -147,7 +153,10 @@ def moments_of_picture(
     latents: torch.Tensor,
     target: torch.Tensor,
     settings: Reading,
+    inside: torch.Tensor | None,
 ) -> Moments:
-    """Of one picture's noised latents (1, C, h, w) under a base (N, D), and its target map (S, S)."""
+    """Of one picture's noised latents (1, C, h, w) under a base (N, D), and its target map (S, S); inside: as
+    for `moments`.
+    """
     asked = reading.queries(diffusion, latents, base, settings)
-    return moments(linear_features(asked, settings.map_size), target[None])
+    return moments(linear_features(asked, settings.map_size), target[None], inside)

@@ -11,6 +11,7 @@ import torch
 from kp_helpers import attention, embeddings, geometry, reading
 from kp_helpers.config import AppendedStage, BaseStage, randomness
 from kp_helpers.diffusion import Diffusion
+from kp_helpers.heatmaps import inside_mask
 from kp_helpers.reading import random_view, timestep_of
 from kp_helpers.stages.readout_cache import ReadoutCache, ReadoutView
 from kp_helpers.store import digest, key_of
@@ -20,14 +21,21 @@ class TrainingViews:
     """The plain and the transformed view of a run's training images as noised latents.
 
     A plain image is encoded once. pool: how many transformed views of an image there are, each with its own
-    noise and encoded once; 0 draws a new one in every step.
+    noise and encoded once; 0 draws a new one in every step. inside: the part of each square that shows its
+    picture, (n, 4) as (x0, y0, x1, y1) in [0,1], None where there are no bars.
     """
 
     def __init__(
-        self, diffusion: Diffusion, images: torch.Tensor, settings: BaseStage | AppendedStage, pool: int
+        self,
+        diffusion: Diffusion,
+        images: torch.Tensor,
+        settings: BaseStage | AppendedStage,
+        pool: int,
+        inside: torch.Tensor | None = None,
     ):
         self.diffusion, self.images, self.settings, self.pool = diffusion, images, settings, pool
         self.timestep = timestep_of(diffusion, settings.reading)
+        self._masks = inside_mask(inside, settings.reading.map_size)
         self._encoded: dict[tuple[int, ...], torch.Tensor] = {}
 
     def __len__(self) -> int:
@@ -40,6 +48,14 @@ class TrainingViews:
     def theta(self, image: int, view: int) -> torch.Tensor:
         """The affine view (1, 2, 3)."""
         return random_view(self.settings.augmentation, self.settings.seed, "view", view, image)
+
+    def inside(self, image: int, theta: torch.Tensor | None = None) -> torch.Tensor | None:
+        """Which pixels of a map of the plain view, or of the view theta (1, 2, 3), show the picture, bool
+        (S, S); None for all.
+        """
+        if self._masks is None or theta is None:
+            return None if self._masks is None else self._masks[image]
+        return geometry.warp(self._masks[image][None, None].float(), theta.cpu())[0, 0] > 0.5
 
     def noise_keys(self, image: int, view: int) -> tuple:
         """What the noise of both views follows from, the arguments of `randomness.generator`."""

@@ -153,18 +153,19 @@ def learn(
     points: torch.Tensor,
     settings: AppendedStage,
     *,
+    inside: torch.Tensor | None = None,
     cache: Path | ReadoutCache | None = None,
     checkpoint: Path | None = None,
     about: str = "",
 ) -> Appended:
     """What the settings make of labelled pictures: a `linear_fit` for the read-out "linear", else a `Run`.
 
-    base to cache: as for `AppendedTokens`. checkpoint: the folder `root` of `Run`. about: what the progress
-    bar says; empty shows none.
+    base to cache, inside: as for `AppendedTokens`. checkpoint: the folder `root` of `Run`. about: what the
+    progress bar says; empty shows none.
     """
     if settings.readout == "linear":
-        return linear_fit(diffusion, base, images, points, settings)
-    stage = AppendedTokens(diffusion, base, images, points, settings, cache=cache)
+        return linear_fit(diffusion, base, images, points, settings, inside)
+    stage = AppendedTokens(diffusion, base, images, points, settings, cache=cache, inside=inside)
     return finished(stage, checkpoint, about)
 
 

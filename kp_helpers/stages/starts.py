@@ -19,6 +19,7 @@ from kp_helpers.attention.shares import upsample
 from kp_helpers.config import AppendedStage
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.embeddings import widened
+from kp_helpers.heatmaps import pixels_inside
 
 
 @torch.no_grad()
@@ -45,8 +46,8 @@ def direction(seen: Iterable[tuple[torch.Tensor, torch.Tensor]], strength: float
     """The ridge fit e = (F^T F + strength tr(F^T F) / D I)^-1 F^T y, (D,) float32, scaled so that its mean
     logit has standard deviation 1 over all pixels.
 
-    seen: of each image its features (D, S, S) and its target map (S, S). F and y are those of all pixels of
-    all images, less their means, in float64.
+    seen: of each image its features (D, S, S) and its target map (S, S), or those of some pixels, (D, P) and
+    (P,). F and y are those of all pixels of all images, less their means, in float64.
     """
     count, x, xx, xy, y = 0, 0, 0, 0, 0
     for phi, target in seen:
@@ -103,7 +104,8 @@ def _base_tokens(stage) -> torch.Tensor:
     for image in range(len(stage.views)):
         plain, target = stage.views.latents(image, 0)[:1], stage.targets[image]
         maps = reading.maps(stage.diffusion, plain, base, stage.settings.reading)[0]
-        mass += (maps * target).sum(dim=(-2, -1)) / maps.sum(dim=(-2, -1))
+        inside = stage.views.inside(image)
+        mass += pixels_inside(maps * target, inside).sum(dim=-1) / pixels_inside(maps, inside).sum(dim=-1)
     ranked = mass.argsort(descending=True, stable=True)
     count = stage.settings.appended_tokens(len(base))
     copies = base[ranked[torch.arange(count, device=base.device) % len(base)]]
@@ -119,7 +121,9 @@ def _direction(stage) -> torch.Tensor:
             latents = stage.views.latents(image, 0)[:1]
             queries = reading.queries(diffusion, latents, stage.base, settings.reading)
             size, apart = settings.reading.map_size, settings.layer_tokens
-            yield features(diffusion.unet, queries, size, apart)[0], stage.targets[image]
+            phi = features(diffusion.unet, queries, size, apart)[0]
+            inside = stage.views.inside(image)
+            yield pixels_inside(phi, inside), pixels_inside(stage.targets[image], inside)
 
     return direction(pairs(), settings.closed_form_ridge).to(stage.base)
 

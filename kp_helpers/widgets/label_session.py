@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from kp_helpers.data import DataError, ImageFolder
 from kp_helpers.data.coco import read_coco
-from kp_helpers.data.folder import image_names
+from kp_helpers.data.folder import image_names, unread
 from kp_helpers.data.images import check_images, read_image
 from kp_helpers.data.labels import extent, image_name
 from kp_helpers.data.sample import Point
@@ -37,7 +37,8 @@ class LabelSession:
     joints, boxes that are not the extent of the points, keys of other programs.
 
     pictures: paths within the folder, those that can be read; skipped: a sentence for each that cannot.
-    picture, joint: at hand; at the start the first with anything undecided; image: the picture, float32 RGB
+    picture, joint: at hand; at the start the first with anything undecided; joint is None where all of the
+    picture are decided, and one that is to be moved has to be chosen. image: the picture, float32 RGB
     (3, H, W) in [0,1]. state: "visible" or "hidden", of the next position that is given.
     """
 
@@ -52,6 +53,7 @@ class LabelSession:
             raise DataError(f"{self.folder}: no such folder of images")
         names = image_names(self.folder)
         sizes, self.skipped = check_images([self.folder / name for name in names], rotation="apply")
+        self.skipped += [f"{number} {kind}" for kind, number in unread(self.folder).items()]
         self.pictures = [name for name in names if self.folder / name in sizes]
         self.state, self._decided = VISIBLE, []
         self._read()
@@ -134,13 +136,15 @@ class LabelSession:
                 return True
         return False
 
-    def _next_joint(self) -> str:
-        """The first undecided joint after the one at hand, else the one at hand."""
+    def _next_joint(self) -> str | None:
+        """The first undecided joint after the one at hand, None where all are decided."""
         at, marks = self.joints.index(self.joint), self.marks()
         undecided = [joint for joint in self.joints[at:] + self.joints[:at] if joint not in marks]
-        return (undecided or [self.joint])[0]
+        return undecided[0] if undecided else None
 
     def _decide(self, mark: Mark) -> None:
+        if self.joint is None:
+            raise DataError(f"{self.picture}: all joints are decided; choose the one that is to be moved")
         before = self.marks().get(self.joint)
         self._put(self.joint, mark)
         self._decided.append((self.picture, self.joint, before))

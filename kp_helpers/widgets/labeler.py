@@ -27,6 +27,8 @@ KEYS = "1-9 joint · v visible · h hidden · a absent · u undo · n, p next an
 SIDES = {"left": ("#56B4E9", "<"), "right": ("#E69F00", ">"), "": ("#F0E442", "o")}
 """Colour and marker of a side's joints, of the pair that readers with any colour vision tell apart (Okabe and
 Ito), and of joints that have no side."""
+ENOUGH = 5
+"""Labelled pictures that the method asks for."""
 _SHARPEST = 1600
 """Pixels of the longer side that are drawn; a camera's picture would be redrawn too slowly."""
 _WIDE, _SHARE = 5.4, 0.93
@@ -146,7 +148,7 @@ class KeypointLabeler(Control):
         own = marks.get(session.joint)
         self.x.value, self.y.value = own.point if own and own.point else (0.0, 0.0)
         at, done = session.pictures.index(session.picture) + 1, sum(map(session.is_done, session.pictures))
-        progress = f"picture {at} of {len(session.pictures)}, {done} done"
+        progress = f"picture {at} of {len(session.pictures)}, {done} done" + ", go on" * (done >= ENOUGH)
         self.about.value = f"<b>{html.escape(session.picture)}</b><br>{progress}"
         said = [f"<b>{html.escape(told)}</b>"] if told else []
         said += [f"skipped: {html.escape(sentence)}" for sentence in session.skipped]
@@ -155,7 +157,7 @@ class KeypointLabeler(Control):
         self._axis.clear()
         asked = f"click on: {session.joint} ({session.state})"
         if session.is_done(session.picture):
-            asked = f"all joints decided; a click moves {session.joint}"
+            asked = f"a click moves {session.joint}" if session.joint else "all joints are decided"
         _draw(self._axis, session.image, marks, session.joints, asked)
         if self._shown == session.picture:  # the zoom stays
             self._axis.set(**view)

@@ -113,8 +113,8 @@ class Learner:
         """The maps, points and hits of a run's tokens as they are now, of which the run takes note."""
         learning = self._run_of(run)
         appended = learning.stage.result(learning.tokens.detach().clone())
-        train = self._maps_and_points(appended, self.train.images[:SHOWN], run.test)
-        test = self._maps_and_points(appended, self.test.images, run.test)
+        train = self._maps_and_points(appended, self.train, run.test, SHOWN)
+        test = self._maps_and_points(appended, self.test, run.test)
         seen = Seen(run, learning.step, appended, train, test, self._hit(test[1]))
         if run.step:
             run.hits[run.step] = seen.hits
@@ -130,6 +130,7 @@ class Learner:
                 self.train.points(self.joint),
                 run.settings,
                 cache=self._cache_of(run.settings.reading),
+                inside=self.train.inside,
             )
             self._stage = run, Run(stage, state=run.state)
         return self._stage[1]
@@ -141,12 +142,13 @@ class Learner:
         return self._views[1]
 
     def _maps_and_points(
-        self, appended: Appended, images: torch.Tensor, settings: TestTime
+        self, appended: Appended, pictures: Framed, settings: TestTime, count: int | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """What a test finds on images (n, 3, H, W): maps (n, S, S), S = map_size, and points (n, 2)."""
-        fine = read_appended(self.diffusion, appended, images, settings)
+        """What a test finds on the first pictures: maps (n, S, S), S = map_size, and points (n, 2)."""
+        fine = read_appended(self.diffusion, appended, pictures.images[:count], settings)
+        inside = None if pictures.inside is None else pictures.inside[:count]
         maps = F.interpolate(fine[:, None], size=(settings.reading.map_size,) * 2, mode="nearest-exact")[:, 0]
-        return maps.cpu(), read_keypoints(fine, settings).cpu()
+        return maps.cpu(), read_keypoints(fine, settings, inside).cpu()
 
     def _hit(self, points: torch.Tensor) -> list[bool | None]:
         """Whether points (n, 2) in [0,1] hit the test pictures, None where the joint does not show."""

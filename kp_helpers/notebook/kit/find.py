@@ -1,5 +1,6 @@
 """`find`: keypoints on pictures, with scores, in pixels of each picture."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,8 +10,9 @@ import torch
 from matplotlib.figure import Figure
 from tqdm.auto import tqdm
 
-from kp_helpers.data import write_coco
+from kp_helpers.data import formats, write_coco
 from kp_helpers.diffusion import Diffusion
+from kp_helpers.heatmaps import inside_mask
 from kp_helpers.keypoints import hit_probability, runner_up
 from kp_helpers.notebook import display
 from kp_helpers.notebook.kit.pictures import Pictures
@@ -62,11 +64,26 @@ class Found:
         return replace_file(Path(path), lambda partial: shown.to_csv(partial, index=False))
 
     def to_coco(self, path: str | Path) -> Path:
-        """Write COCO's JSON, one annotation a picture, its score the mean; of pictures of a folder only."""
+        """Write COCO's JSON, one annotation a picture, with a score for each point and their mean; of
+        pictures of a folder only.
+        """
+        return self._written(write_coco, path)
+
+    def to_sleap(self, path: str | Path, like: str | Path | None = None) -> Path:
+        """Write SLEAP's .slp with scores, as `to_coco`; like: another .slp, whose limbs are taken over."""
+        return self._written(formats.write_slp, path, formats.edges_of(Path(like)) if like else ())
+
+    def to_deeplabcut(self, path: str | Path) -> Path:
+        """Write DeepLabCut's CSV with scores as likelihoods, as `to_coco`."""
+        return self._written(formats.write_deeplabcut, path)
+
+    def _written(self, write: Callable, path: str | Path, *more) -> Path:
         if self.shots.root is None:
-            raise ValueError("these pictures are of no folder, expected those of pictures(FOLDER) for COCO")
-        scores = self.table.groupby("number")["score"].mean().tolist()
-        return write_coco(path, self.shots.samples, self.points(), self.shots.root, scores)
+            raise ValueError("these pictures are of no folder, expected those of pictures(FOLDER)")
+        scores: list[dict] = [{} for _ in self.shots]
+        for row in self.table.itertuples():
+            scores[row.number][row.keypoint] = row.score
+        return write(path, self.shots.samples, self.points(), self.shots.root, scores, *more)
 
 
 @torch.no_grad()
@@ -90,8 +107,9 @@ def find(
     for number in tqdm(range(len(shots)), desc="find", unit="picture"):
         framed = shots[number : number + 1].framed(model.image_size)
         maps = reader.maps(framed.images)
-        points = read_keypoints(maps, reader.settings).cpu()
-        sure = hit_probability(runner_up(maps.cpu(), points)).tolist()
+        points = read_keypoints(maps, reader.settings, framed.inside).cpu()
+        mask = inside_mask(framed.inside, maps.shape[-1])
+        sure = hit_probability(runner_up(maps.cpu(), points, inside=mask)).tolist()
         for name, place, score in zip(reader.names, points, sure, strict=True):
             x, y = framed.squares[0].to_frame(place.double()).tolist()
             about = {"number": number, "picture": shots[number].name, "keypoint": name}

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from matplotlib.figure import Figure
 
-from kp_helpers import config, embeddings, reading, stages
+from kp_helpers import config, embeddings, stages
 from kp_helpers.config import BaseStage, Profile, TestTime
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.embeddings import Appended, EmbeddingError
@@ -103,11 +103,12 @@ def discover(
 
     >>> discover(load("figures"), shots, 10).show(shots)
     """
-    stage = config.profile("quick", seed=seed).base.replace(steps=steps, tokens=tokens)
-    images = shots.framed(model.image_size).images
-    learned = stages.finished(stages.BaseTokens(model, images, stage), about="discover")
-    chosen = reading.select_tokens(model, learned, images, stage, keypoints)
-    return Discovered(model, learned, chosen, stage)
+    settings = config.profile("quick", seed=seed).base.replace(steps=steps, tokens=tokens)
+    framed = shots.framed(model.image_size)
+    stage = stages.BaseTokens(model, framed.images, settings, inside=framed.inside)
+    learned = stages.finished(stage, about="discover")
+    chosen = stages.select_tokens(model, learned, framed.images, settings, keypoints, framed.inside)
+    return Discovered(model, learned, chosen, settings)
 
 
 def teach(
@@ -139,7 +140,8 @@ def teach(
     tokens, origin = base_of(model, base, seed)
     if stage.base == "caption":
         origin = "an empty caption"
-    learned = stages.learn(model, tokens, framed.images, where, stage, about=f"teach {joint}")
+    about, inside = f"teach {joint}", framed.inside
+    learned = stages.learn(model, tokens, framed.images, where, stage, inside=inside, about=about)
     return Taught(model, joint, learned, settings, origin)
 
 

@@ -1,6 +1,6 @@
 """`pictures`: a folder, files, or images in memory, of any sizes, with labels if there are any."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from kp_helpers.data.images import read_image
 from kp_helpers.evaluate import Framed
 from kp_helpers.notebook import display
 
-LABELS = ("labels.json", "labels.csv")
+LABELS = ("labels.json", "labels.csv", "labels.slp")
 """Names of a folder's own labels, in the order in which they are looked for."""
 _WHOLE = Protocol(framing="letterbox", jitter=0.0)
 
@@ -25,11 +25,17 @@ class Pictures(Sequence):
     """Pictures, each with its labels if there are any. A slice is `Pictures` again, a number one sample.
 
     samples: one `KeypointSample` a person, of an unlabelled picture one. root: the folder they are from, None
-    for others.
+    for others. left_out: what of the folder is not among them, by its reason.
     """
 
-    def __init__(self, samples: Iterable[KeypointSample], root: Path | None = None):
+    def __init__(
+        self,
+        samples: Iterable[KeypointSample],
+        root: Path | None = None,
+        left_out: Mapping[str, int] | None = None,
+    ):
         self.samples, self.root = tuple(samples), root
+        self.left_out = {reason: number for reason, number in (left_out or {}).items() if number}
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -37,7 +43,8 @@ class Pictures(Sequence):
     def __repr__(self) -> str:
         known = sorted({name for one in self.samples for name, seen in one.visible.items() if seen})
         labels = f"labels of {', '.join(known)}" if known else "no labels"
-        return f"<{len(self)} pictures, {labels}>"
+        left = [f"{number} {reason}" for reason, number in self.left_out.items()]
+        return f"<{len(self)} pictures, {labels}" + (f"; left out: {', '.join(left)}>" if left else ">")
 
     def __getitem__(self, index):
         own = self.samples[index]
@@ -77,8 +84,8 @@ def pictures(where, labels: str | Path | None = None) -> Pictures:
     """Pictures to look at, to teach with and to find keypoints in.
 
     where: a folder, one file or several, PIL images, arrays (H, W, 3) uint8, or tensors (3, H, W) in [0,1].
-    Sizes may differ; EXIF's rotation is applied. labels: COCO's JSON or a CSV of the folder's keypoints;
-    `labels.json` or `labels.csv` in the folder is found by itself.
+    Sizes may differ; EXIF's rotation is applied. labels: COCO's JSON, a CSV, SLEAP's .slp or
+    DeepLabCut's CSV of the folder's keypoints; `labels.json`, .csv or .slp in the folder is found by itself.
 
     >>> shots = pictures("my_folder")
     >>> shots[0].frame_size, len(shots[:5])
@@ -86,7 +93,8 @@ def pictures(where, labels: str | Path | None = None) -> Pictures:
     if isinstance(where, str | Path) and Path(where).expanduser().is_dir():
         root = Path(where).expanduser()
         own = [root / name for name in LABELS if (root / name).is_file()]
-        return Pictures(ImageFolder(root, labels or (own[0] if own else None)), root)
+        found = ImageFolder(root, labels or (own[0] if own else None))
+        return Pictures(found, root, found.left_out)
     if labels is not None:
         raise DataError(
             f"labels is {labels} and where {where!r}, expected a folder of pictures beside labels"
