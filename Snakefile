@@ -15,7 +15,7 @@ from pathlib import Path
 import yaml
 
 from kp_helpers.config import ConfigError
-from kp_helpers.notebook.sweeps import plan
+from kp_helpers.notebook.sweeps import needs, plan
 
 PROFILE = config.get("profile", "quick")
 if PROFILE not in plan.WORLDS:
@@ -108,7 +108,8 @@ rule alone:
         more=lambda wildcards: parameters_of(wildcards.notebook),
     threads: 1
     resources:
-        mem_mb=8000,
+        mem_mb=needs.memory(MODEL),
+        gpu=needs.gpus(DEVICE),
     shell:
         REPRODUCE
 
@@ -121,7 +122,8 @@ rule editing:
         update(f"results/{EDITING}/{RUN}/metrics.json"),
     threads: 1
     resources:
-        mem_mb=8000,
+        mem_mb=needs.memory(MODEL),
+        gpu=needs.gpus(DEVICE),
     shell:
         "{sys.executable} -m kp_helpers.reproduce {input.notebook} results/{EDITING}/{RUN} --overwrite"
         " -p model {MODEL:q} -p data {DATA:q} -p seed {SEED} -p profile {SETTINGS}"
@@ -173,7 +175,8 @@ rule benchmark:
     threads: 1
     priority: 1
     resources:
-        mem_mb=8000,
+        mem_mb=needs.memory(MODEL),
+        gpu=needs.gpus(DEVICE),
     shell:
         "{sys.executable} -m kp_helpers.reproduce {input.notebook} results/{BENCHMARK}/{RUN} --overwrite"
         " -p model {MODEL:q} -p seed {SEED} -p profile {PROFILE}"
@@ -191,7 +194,8 @@ rule open_vocabulary:
         variants="-p variants empty,control,random,clip" if REFERENCE or PROFILE == "paper" else "",
     threads: 1
     resources:
-        mem_mb=8000,
+        mem_mb=needs.memory(MODEL),
+        gpu=needs.gpus(DEVICE),
     shell:
         "{sys.executable} -m kp_helpers.reproduce {input} results/{VOCABULARY}/{RUN} --overwrite"
         " -p model {MODEL:q} -p data {params.data:q} -p seed {SEED} -p profile {params.profile} {params.variants}"
@@ -267,7 +271,9 @@ rule job:
     threads: 1
     retries: 2
     resources:
-        mem_mb=8000,
+        mem_mb=lambda wildcards, attempt: attempt * needs.memory(job_of(wildcards).about.model),
+        runtime=lambda wildcards, attempt: attempt * needs.minutes(job_of(wildcards)),
+        gpu=lambda wildcards: needs.gpus(job_of(wildcards).about.device),
     shell:
         "{sys.executable} -m kp_helpers.notebook.sweeps --file {SWEEPS:q} job {wildcards.sweep} {wildcards.job}"
         " --cache build/cache --checkpoint build/checkpoints"

@@ -1,7 +1,5 @@
-"""The models that are timed: the figures model, and random weights in Stable Diffusion 1.5's shape."""
+"""The models that are timed: the figures model, and random weights in the shapes of the published models."""
 
-import tempfile
-from functools import cache
 from pathlib import Path
 
 import torch
@@ -9,43 +7,37 @@ from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 
 from kp_helpers import diffusion
 from kp_helpers.diffusion import Diffusion
+from kp_helpers.diffusion.single_file import PUBLISHED
 
-SHAPES = ("figures", "sd15")
-
-
-def load(shape: str, device: str) -> Diffusion:
-    """A frozen model of the shape in float32; text is not timed, so sd15 has no text encoder."""
-    return diffusion.load("figures", device) if shape == "figures" else _sd15(device)
+SHAPES = ("figures", "sd15", "sd21", "sdxl")
 
 
-def _sd15(device: str) -> Diffusion:
-    torch.manual_seed(0)
-    unet = UNet2DConditionModel(
-        sample_size=64,
-        block_out_channels=(320, 640, 1280, 1280),
-        layers_per_block=2,
-        cross_attention_dim=768,
-        attention_head_dim=8,
-    )
-    vae = AutoencoderKL(
-        sample_size=512,
-        block_out_channels=(128, 256, 512, 512),
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        layers_per_block=2,
-        latent_channels=4,
-        scaling_factor=0.18215,
-    )
+def load(shape: str, device: str, dtype: torch.dtype = torch.float32) -> Diffusion:
+    """A frozen model of the shape; text is not timed, so the published shapes have no text encoder."""
+    if shape == "figures":
+        return diffusion.load("figures", device, dtype)
+    folder = PUBLISHED / shape
+    unet, vae = (_random(kind, folder, dtype) for kind in (UNet2DConditionModel, AutoencoderKL))
     vae.decoder = None  # images are only encoded
     for network in (unet, vae):
         network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
     scheduler = DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
-    vae.save_pretrained(_folder() / "vae")  # the read-out cache knows a model by its VAE's file too
-    return Diffusion(unet, vae, None, None, scheduler, "sd15 shape, random weights", "none", _folder())
+    name = f"{shape}, random weights"
+    parts = {"unet": unet, "vae": vae, "tokenizer": None, "text_encoder": None, "scheduler": scheduler}
+    return Diffusion(**parts, name=name, fingerprint=name, vae_fingerprint=name, folder=folder)
 
 
-@cache
-def _folder() -> Path:
-    """A temporary folder that lives as long as the process."""
-    _folder.own = tempfile.TemporaryDirectory()
-    return Path(_folder.own.name)
+def _random(kind: type, folder: Path, dtype: torch.dtype) -> torch.nn.Module:
+    """A network with random weights that never take more memory than its own."""
+    generator = torch.Generator().manual_seed(0)
+    part = "unet" if kind is UNet2DConditionModel else "vae"
+    with torch.device("meta"):
+        network = kind.from_config(kind.load_config(folder, subfolder=part)).to(dtype)
+    network.to_empty(device="cpu")
+    with torch.no_grad():
+        for name, tensor in network.named_parameters():
+            if tensor.ndim > 1:
+                tensor.normal_(0, tensor[0].numel() ** -0.5, generator=generator)
+            else:
+                tensor.fill_(name.endswith("weight"))  # of norms; a bias begins at zero
+    return network

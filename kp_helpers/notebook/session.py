@@ -169,6 +169,6 @@ def begin(
 
 
 def located(name: str) -> str | Path:
-    """A folder by its path in the project, or the name as it is: of a shipped model or of one on the hub."""
+    """A path in the project, or the name as it is: of a shipped model or of one on the hub."""
     place = project_path(name)
-    return place if place.is_dir() else name
+    return place if place.exists() else name
