@@ -1,7 +1,7 @@
 # The batch: which notebook needs what. `make reproduce` runs it here, `snakemake --profile profiles/slurm` on a cluster.
 #
 # --config profile=quick|smoke|paper  run=name  seed=0  model=figures|folder|hub id  data=folder in 3DPW's layout
-#   device=auto|cpu|cuda:0  panoptic=folder in COCO's panoptic format (notebook 12; else the figures world)
+#   device=auto|cpu|cuda:0  dtype=float32|bfloat16|float16  panoptic=folder in COCO's panoptic format (notebook 12; else the figures world)
 # Every rule runs one notebook through kp_helpers.reproduce; what is done is known from the files alone.
 # What a profile gives each notebook stands in profiles/notebooks.yaml.
 # profile=reference is what `make reference` makes: settings of `quick`, in a world of its own, with the runs, pictures
@@ -28,6 +28,7 @@ MODEL = config.get("model") or "figures"
 SIZES = {folder: f"--sequences {sequences} --frames {frames}" for folder, sequences, frames in plan.WORLDS.values()}
 DATA = config.get("data") or plan.WORLDS[PROFILE][0]
 DEVICE = config.get("device") or "auto"
+DTYPE = config.get("dtype") or "float32"
 
 
 def ready(data):
@@ -72,7 +73,7 @@ READOUT = f"{PROTOCOL}/{RUN}-readout"
 """The protocol once more, in read-out mode, where its headline is in the paper's."""
 REPRODUCE = (
     "{sys.executable} -m kp_helpers.reproduce {input.notebook} {params.out} --overwrite -p model {MODEL:q}"
-    " -p data {DATA:q} -p device {DEVICE:q} -p seed {params.seed} -p profile {SETTINGS} {params.more}"
+    " -p data {DATA:q} -p device {DEVICE:q} -p dtype {DTYPE:q} -p seed {params.seed} -p profile {SETTINGS} {params.more}"
 )
 
 
