@@ -8,7 +8,7 @@ TORCH_INDEX ?=
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-MORE := $(if $(MODEL),model="$(MODEL)") $(if $(DATA),data="$(DATA)") $(if $(SEED),seed=$(SEED)) $(if $(DEVICE),device="$(DEVICE)") $(if $(CLIP),clip="$(CLIP)")
+MORE := $(if $(MODEL),model="$(MODEL)") $(if $(DATA),data="$(DATA)") $(if $(SEED),seed=$(SEED)) $(if $(DEVICE),device="$(DEVICE)") $(if $(CLIP),clip="$(CLIP)") $(if $(DTYPE),dtype="$(DTYPE)")
 SNAKEMAKE := $(BIN)/snakemake --profile profiles/local --cores $(CORES)
 SWEEP_CONFIG := --config profile=$(PROFILE) run='"$(RUN)"' $(if $(SWEEP),sweep=$(SWEEP)) $(MORE)
 
@@ -19,7 +19,8 @@ help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 	@echo
 	@echo "reproduce takes PROFILE=quick|smoke|paper, RUN=name (of the result, else the profile's), CORES=n, SEED=n,"
-	@echo "  MODEL=folder or hub id, DATA=folder of 3DPW, DEVICE=cuda:0 and such (else a GPU if there is one), CLIP=folder or hub id (notebook 09 on photographs); sweep takes SWEEP=name (else all) and CORES=n;"
+	@echo "  MODEL=folder or hub id, DATA=folder of 3DPW, DEVICE=cuda:0 and such (else a GPU if there is one),"
+	@echo "  DTYPE=bfloat16 (half the memory of the weights), CLIP=folder or hub id (notebook 09 on photographs); sweep takes SWEEP=name (else all) and CORES=n;"
 	@echo "  setup takes TORCH_INDEX=url and PYTHON=python3.x"
 
 setup: $(STAMP)  ## make .venv and install the project with the pinned versions

@@ -1,7 +1,7 @@
 # The batch: which notebook needs what. `make reproduce` runs it here, `snakemake --profile profiles/slurm` on a cluster.
 #
 # --config profile=quick|smoke|paper  run=name  seed=0  model=figures|folder|hub id  data=folder in 3DPW's layout
-#   device=auto|cpu|cuda:0  clip=folder or hub id of the CLIP that notebook 09 asks on photographs
+#   device=auto|cpu|cuda:0  dtype=float32|bfloat16|float16  clip=folder or hub id of the CLIP that notebook 09 asks on photographs
 #   panoptic=folder in COCO's panoptic format (notebook 12; else the figures world)
 # Every rule runs one notebook through kp_helpers.reproduce; what is done is known from the files alone.
 # What a profile gives each notebook stands in profiles/notebooks.yaml.
@@ -17,7 +17,7 @@ from pathlib import Path
 import yaml
 
 from kp_helpers.config import ConfigError
-from kp_helpers.notebook.sweeps import plan
+from kp_helpers.notebook.sweeps import needs, plan
 
 PROFILE = config.get("profile", "quick")
 if PROFILE not in plan.WORLDS:
@@ -31,6 +31,7 @@ SIZES = {folder: f"--sequences {sequences} --frames {frames}" for folder, sequen
 DATA = config.get("data") or plan.WORLDS[PROFILE][0]
 DEVICE = config.get("device") or "auto"
 CLIP = config.get("clip") or ""
+DTYPE = config.get("dtype") or "float32"
 
 
 def ready(data):
@@ -78,7 +79,7 @@ READOUT = f"{PROTOCOL}/{RUN}-readout"
 """The protocol once more, in read-out mode, where its headline is in the paper's."""
 REPRODUCE = (
     "{sys.executable} -m kp_helpers.reproduce {input.notebook} {params.out} --overwrite -p model {MODEL:q}"
-    " -p data {DATA:q} -p device {DEVICE:q} -p seed {params.seed} -p profile {SETTINGS} {params.more}"
+    " -p data {DATA:q} -p device {DEVICE:q} -p dtype {DTYPE:q} -p seed {params.seed} -p profile {SETTINGS} {params.more}"
 )
 
 
@@ -114,7 +115,8 @@ rule alone:
         more=lambda wildcards: parameters_of(wildcards.notebook),
     threads: 1
     resources:
-        mem_mb=8000,
+        mem_mb=needs.memory(MODEL),
+        gpu=needs.gpus(DEVICE),
     shell:
         REPRODUCE
 
@@ -127,7 +129,8 @@ rule editing:
         update(f"results/{EDITING}/{RUN}/metrics.json"),
     threads: 1
     resources:
-        mem_mb=8000,
+        mem_mb=needs.memory(MODEL),
+        gpu=needs.gpus(DEVICE),
     shell:
         "{sys.executable} -m kp_helpers.reproduce {input.notebook} results/{EDITING}/{RUN} --overwrite"
         " -p model {MODEL:q} -p data {DATA:q} -p device {DEVICE:q} -p seed {SEED} -p profile {SETTINGS}"
@@ -179,7 +182,8 @@ rule benchmark:
     threads: 1
     priority: 1
     resources:
-        mem_mb=8000,
+        mem_mb=needs.memory(MODEL),
+        gpu=needs.gpus(DEVICE),
     shell:
         "{sys.executable} -m kp_helpers.reproduce {input.notebook} results/{BENCHMARK}/{RUN} --overwrite"
         " -p model {MODEL:q} -p seed {SEED} -p profile {PROFILE}"
@@ -197,7 +201,8 @@ rule open_vocabulary:
         variants="-p variants empty,true,control,random,clip" if REFERENCE or PROFILE == "paper" else "",
     threads: 1
     resources:
-        mem_mb=8000,
+        mem_mb=needs.memory(MODEL),
+        gpu=needs.gpus(DEVICE),
     shell:
         "{sys.executable} -m kp_helpers.reproduce {input} results/{VOCABULARY}/{RUN} --overwrite"
         " -p model {MODEL:q} -p data {params.data:q} -p device {DEVICE:q} -p seed {SEED} -p profile {params.profile}"
@@ -274,7 +279,9 @@ rule job:
     threads: 1
     retries: 2
     resources:
-        mem_mb=8000,
+        mem_mb=lambda wildcards, attempt: attempt * needs.memory(job_of(wildcards).about.model),
+        runtime=lambda wildcards, attempt: attempt * needs.minutes(job_of(wildcards)),
+        gpu=lambda wildcards: needs.gpus(job_of(wildcards).about.device),
     shell:
         "{sys.executable} -m kp_helpers.notebook.sweeps --file {SWEEPS:q} job {wildcards.sweep} {wildcards.job}"
         " --cache build/cache --checkpoint build/checkpoints"

@@ -41,8 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Write `README.md`, `attention.png` and `growth.png` into the folder; returns the exit status."""
     folder = Path((arguments or sys.argv[1:] or [FOLDER])[0])
     parts = ["# Speed and memory\n", _preface(), *(_attention(folder, name) for name in ATTENTION)]
-    parts.append(_on_gpu(folder))
-    parts += [_growth(folder), _drift(folder)]
+    parts += [_on_gpu(folder), _memory(folder), _growth(folder), _drift(folder)]
     replace_file(folder / "README.md", lambda partial: partial.write_text("\n".join(filter(None, parts))))
     return 0
 
@@ -102,6 +101,25 @@ def _plot_attention(content: dict, path: Path) -> None:
         axis.set(ylabel="", xscale="log" if column == "seconds" else "linear")
     axes[1].set_yticklabels([])
     _save(figure, path)
+
+
+def _memory(folder: Path) -> str:
+    rows = _read(folder / "memory.json")
+    if rows is None:
+        return ""
+    table = pd.DataFrame(rows)
+    table["weights, GB"] = table["weight_bytes"] / 1e9
+    table["peak, GB"] = table["peak_bytes"] / 1e9
+    index = ["shape", "dtype", "device", "weights, GB"]
+    peaks = table.pivot_table(index=index, columns="job", values="peak, GB").reset_index()
+    peaks = peaks.rename(columns={"step": "coupled step, GB", "reading": "reading, GB"})
+    shown = peaks.map(lambda value: f"{value:.1f}" if isinstance(value, float) else value)
+    return (
+        "## Memory of a step\n\n`python -m benchmarks.memory --shape sd15 --dtype bfloat16`\n\n"
+        "Random weights in the published shapes, each at its own size of picture, without text encoders; the "
+        "largest memory of the whole process. A step is one image with its view, a reading two views of a "
+        f"picture. nan: not measured.\n\n{_markdown(shown)}\n"
+    )
 
 
 def _growth(folder: Path) -> str:

@@ -1,79 +1,50 @@
-"""The models that are timed: the figures model, and random weights in the shapes of Stable Diffusion."""
-
-import tempfile
-from functools import cache
-from pathlib import Path
+"""The models that are timed: the figures model, and random weights in the shapes of the published models."""
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 
 from kp_helpers import diffusion
 from kp_helpers.diffusion import Diffusion
+from kp_helpers.diffusion.single_file import PUBLISHED
 
-SHAPES = ("figures", "sd15", "sdxl", "small")
+SHAPES = ("figures", "sd15", "sd21", "sdxl", "small")
 """The last is Stable Diffusion 1.5's with few channels, to try a script where there is no GPU."""
-_SD15 = {
-    "sample_size": 64,
-    "block_out_channels": (320, 640, 1280, 1280),
-    "layers_per_block": 2,
-    "cross_attention_dim": 768,
-    "attention_head_dim": 8,
+_SMALL = {
+    "unet": {"sample_size": 16, "block_out_channels": (32, 32, 64, 64), "cross_attention_dim": 32},
+    "vae": {"block_out_channels": (32, 64, 128, 128)},
 }
-_UNETS = {
-    "sd15": _SD15,
-    "small": {**_SD15, "sample_size": 16, "block_out_channels": (32, 32, 64, 64), "cross_attention_dim": 32},
-    "sdxl": {
-        "sample_size": 128,
-        "block_out_channels": (320, 640, 1280),
-        "layers_per_block": 2,
-        "cross_attention_dim": 2048,
-        "attention_head_dim": [5, 10, 20],
-        "transformer_layers_per_block": [1, 2, 10],
-        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-        "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-        "use_linear_projection": True,
-        "addition_embed_type": "text_time",
-        "addition_time_embed_dim": 256,
-        "projection_class_embeddings_input_dim": 2816,
-    },
-}
-"""Settings of the published U-Nets."""
 
 
-def load(shape: str, device: str) -> Diffusion:
-    """A frozen model of the shape in float32; text is not timed, so only figures has a text encoder."""
-    return diffusion.load("figures", device) if shape == "figures" else _random(shape, device)
-
-
-def _random(shape: str, device: str) -> Diffusion:
-    torch.manual_seed(0)
-    with torch.device(device):
-        unet = UNet2DConditionModel(**_UNETS[shape])
-        vae = _vae(32 if shape == "small" else 128)
+def load(shape: str, device: str, dtype: torch.dtype = torch.float32) -> Diffusion:
+    """A frozen model of the shape; text is not timed, so the published shapes have no text encoder."""
+    if shape == "figures":
+        return diffusion.load("figures", device, dtype)
+    small = shape == "small"
+    folder = PUBLISHED / ("sd15" if small else shape)
+    kinds = {"unet": UNet2DConditionModel, "vae": AutoencoderKL}
+    unet, vae = (
+        _random(kind, kind.load_config(folder, subfolder=part) | (_SMALL[part] if small else {}), dtype)
+        for part, kind in kinds.items()
+    )
+    vae.decoder = None  # images are only encoded
     for network in (unet, vae):
         network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
     scheduler = DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
-    vae.save_pretrained(_folder() / "vae")  # the read-out cache knows a model by its VAE's file too
-    name = f"{shape} shape, random weights"
-    return Diffusion(unet, vae, None, None, scheduler, name, "none", "none", _folder())
+    name = f"{shape}, random weights"
+    parts = {"unet": unet, "vae": vae, "tokenizer": None, "text_encoder": None, "scheduler": scheduler}
+    return Diffusion(**parts, name=name, fingerprint=name, vae_fingerprint=name, folder=folder)
 
 
-def _vae(channels: int) -> AutoencoderKL:
-    vae = AutoencoderKL(
-        sample_size=512,
-        block_out_channels=(channels, 2 * channels, 4 * channels, 4 * channels),
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        layers_per_block=2,
-        latent_channels=4,
-        scaling_factor=0.18215,
-    )
-    vae.decoder = None  # images are only encoded
-    return vae
-
-
-@cache
-def _folder() -> Path:
-    """A temporary folder that lives as long as the process."""
-    _folder.own = tempfile.TemporaryDirectory()
-    return Path(_folder.own.name)
+def _random(kind: type, config: dict, dtype: torch.dtype) -> torch.nn.Module:
+    """A network with random weights that never take more memory than its own."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.device("meta"):
+        network = kind.from_config(config).to(dtype)
+    network.to_empty(device="cpu")
+    with torch.no_grad():
+        for name, tensor in network.named_parameters():
+            if tensor.ndim > 1:
+                tensor.normal_(0, tensor[0].numel() ** -0.5, generator=generator)
+            else:
+                tensor.fill_(name.endswith("weight"))  # of norms; a bias begins at zero
+    return network

@@ -127,7 +127,7 @@ def _run(options) -> None:
         if options.skip_damaged or "problems with the images" not in str(error):
             raise
         raise DataError(f"{error}\n--skip-damaged leaves damaged pictures out and counts them") from None
-    diffusion = diffusion_module.load(options.model, options.device)
+    diffusion = diffusion_module.load(options.model, options.device, options.dtype)
     protocol = Protocol(framing=options.framing, jitter=0.0)
     points = predict(diffusion, options.embedding, samples, options.views, protocol)
     WRITERS[options.out.suffix](options.out, samples, points, options.images)
@@ -140,8 +140,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("embedding", type=Path, metavar="EMBEDDING", help="embedding.safetensors of a run")
     parser.add_argument("images", type=Path, metavar="FOLDER", help="pictures, in folders below it too")
     parser.add_argument("out", type=Path, metavar="OUT", help="a .csv, or .json in COCO's layout")
-    parser.add_argument("--model", default="figures", help="folder or hub id it was learned on (figures)")
+    parser.add_argument(
+        "--model", default="figures", help="folder, file or hub id it was learned on (figures)"
+    )
     parser.add_argument("--device", default="cpu", help="cpu, cuda or mps (cpu)")
+    parser.add_argument("--dtype", default="float32", help="of the weights, or bfloat16, float16 (float32)")
     parser.add_argument("--views", type=int, default=1, help="random views to average, 1: the picture (1)")
     parser.add_argument("--framing", choices=FRAMINGS, default="letterbox", help="what is seen (letterbox)")
     parser.add_argument("--labels", type=Path, help="COCO .json or .csv with the people's boxes, for person")

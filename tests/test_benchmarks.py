@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from benchmarks import attention, cases, growth, measure, report, shapes
+from benchmarks import attention, cases, growth, measure, memory, report, shapes
 from benchmarks.cases import Case
 from benchmarks.measure import Cost
 
@@ -95,6 +95,24 @@ def test_the_page_shows_rows_and_says_what_was_not_measured(tmp_path):
     assert "matrix rate 200 GFLOP/s" in page
     assert page.count("Not measured") == 2, "the figures model, and all of a GPU"
     assert (tmp_path / "attention-sd15-cpu.png").stat().st_size > 1000
+
+
+def test_the_page_has_the_memory_of_each_shape(tmp_path):
+    row = {"shape": "sd15", "dtype": "float32", "device": "cpu", "weight_bytes": 3_600_000_000}
+    rows = [{**row, "job": job, "peak_bytes": peak * 10**8} for job, peak in (("step", 62), ("reading", 55))]
+    rows.append({**rows[1], "shape": "sdxl"})
+    (tmp_path / "memory.json").write_text(json.dumps(rows))
+    assert report.main([str(tmp_path)]) == 0
+    page = (tmp_path / "README.md").read_text()
+    assert "| sd15 | float32 | cpu | 3.6 | 5.5 | 6.2 |\n| sdxl | float32 | cpu | 3.6 | 5.5 | nan |" in page
+
+
+def test_memory_is_measured_in_a_process_of_its_own(tmp_path, capsys):
+    path = tmp_path / "memory.json"
+    arguments = ["--shape", "figures", "--dtype", "bfloat16", "--job", "reading", "--json", str(path)]
+    assert memory.main(arguments) == memory.main(arguments) == 0
+    (row,) = json.loads(path.read_text())
+    assert row["job"] == "reading" and 10**7 < row["weight_bytes"] < row["peak_bytes"]
 
 
 def test_a_job_measured_again_replaces_its_own_rows_only():

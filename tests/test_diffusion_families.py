@@ -173,11 +173,11 @@ def test_another_pipeline_is_named(folder, name):
 
 def test_text_encoders_of_another_width_are_named(folders, folder):
     _edit(folder / "model_index.json", _class_name="StableDiffusionPipeline")
-    _refused(folder, "unet/config.json: cross_attention_dim is 32, expected the width 16 of text_encoder")
+    _refused(folder, "unet/config.json: cross_attention_dim is 32, expected the width 12 of text_encoder")
     shutil.rmtree(folder / "text_encoder")
     shutil.copytree(folders["sd15"] / "text_encoder", folder / "text_encoder")
     _edit(folder / "model_index.json", _class_name="StableDiffusionXLPipeline")
-    _refused(folder, "expected the width 32 of text_encoder and 16 of text_encoder_2")
+    _refused(folder, "expected the width 32 of text_encoder and 20 of text_encoder_2")
 
 
 def test_what_is_fetched_holds_the_second_pair_and_no_pickle():

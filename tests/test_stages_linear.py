@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
-from kp_helpers import reading
+from kp_helpers import diffusion, reading
 from kp_helpers.attention import AttentionError, Query, linear_features, linear_map
 from kp_helpers.config import AppendedStage, ConfigError, Reading, TestTime
 from kp_helpers.stages import linear
@@ -85,6 +85,19 @@ def test_a_fit_and_its_mirror_image_find_each_other(tiny_sd):
     plain = reading.read_appended(tiny_sd, found, images, alone)
     other = reading.read_appended(tiny_sd, found.mirrored, images.flip(-1), alone).flip(-1)
     assert torch.allclose(both, (plain + other) / 2, atol=1e-5)
+
+
+def test_a_fit_is_of_float32_whatever_the_weights_are(tiny_sd_folder, tiny_sd):
+    """Under an empty caption, which the text encoder gives in its own precision."""
+    images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(3))
+    read = Reading(map_size=16, timestep=20)
+    settings = AppendedStage(readout="linear", mode="readout", reading=read, sigma=0.1, base="caption")
+    maps = []
+    for model in (tiny_sd, diffusion.load(tiny_sd_folder, dtype="bfloat16")):
+        found = linear.linear_fit(model, torch.ones(1, 32), images, torch.full((2, 2), 0.4), settings)
+        assert found.tokens.dtype == found.base.dtype == torch.float32
+        maps.append(reading.read_appended(model, found, images, TestTime(reading=read, read_size=16)))
+    assert torch.allclose(*maps, atol=0.1 * float(maps[0].max()))
 
 
 def test_a_fit_conditions_no_unet():

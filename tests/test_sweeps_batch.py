@@ -128,7 +128,7 @@ def test_slurm_would_be_given_every_job(tmp_path, tiny_sd, tiny_threedpw):
     assert process.returncode == 0, told
     counts = dict(re.findall(r"^(job|sweep)\s+(\d+)$", told, re.M))
     assert counts == {"job": "8", "sweep": "1"}
-    assert "mem_mb=8000" in told and "runtime=240" in told
+    assert "mem_mb=4005" in told and "runtime=16" in told, "a tiny model and few steps"
 
 
 def test_without_data_a_sweep_makes_the_world_of_its_profile(tmp_path, tiny_sd):

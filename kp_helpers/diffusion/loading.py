@@ -1,4 +1,4 @@
-"""Load a model: Stable Diffusion 1, 2 or XL, or the figures model, from a checked folder.
+"""Load a model: Stable Diffusion 1, 2 or XL, or the figures model, from a checked folder or a single file.
 
 Each check stands for a way in which it goes wrong silently otherwise: diffusers fills a missing tensor with
 random numbers, falls back to pickles, accepts NaN and ignores a misspelt setting.
@@ -12,12 +12,13 @@ from pathlib import Path
 
 import torch
 from diffusers import DDIMScheduler
-from transformers import CLIPTokenizer, PreTrainedModel
+from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
-from kp_helpers.diffusion import model_folder, weights
+from kp_helpers.diffusion import model_folder, single_file, weights
 from kp_helpers.diffusion.model import Diffusion
 from kp_helpers.diffusion.model_folder import CONFIGS, INDEX, NETWORKS, ModelError, first_line
+from kp_helpers.diffusion.single_file import PartOfFile
 from kp_helpers.diffusion.weights import Weights
 
 FIGURES = Path(__file__).parents[1] / "figures" / "model"
@@ -33,28 +34,44 @@ def load(model: str | Path, device: str = "auto", dtype: torch.dtype | str = tor
     """Load a model, frozen and ready to read.
 
     model: "figures", the small model shipped with the kit, or "figures-plain", its twin that was trained by
-    denoising alone; a folder; or a hub id "owner/name", with "@revision" to pin it. A name that begins with
-    "/", "." or "~", has no or several slashes, or whose first part is a folder here is a path, and for a path
-    the network is never asked. device: where it runs, as torch names it; "auto" takes a CUDA GPU if there is
+    denoising alone; a folder; one file of the original layout, .safetensors or .ckpt; or a hub id
+    "owner/name", with "@revision" to pin it. A name that begins with "/", "." or "~", has no or several
+    slashes, ends like a file of weights, or whose first part is a folder here is a path, and for a path the
+    network is never asked. device: where it runs, as torch names it; "auto" takes a CUDA GPU if there is
     one; without the named GPU, on the CPU, with a warning. dtype: of the weights, whichever they are stored
     in; also by name. Raises ModelError, whose sentence names the file.
     """
     device, dtype = _available(device), _checked_dtype(dtype)
-    folder, revision = model_folder.locate(SHIPPED.get(str(model), model))
-    configs = model_folder.check(folder)
-    found = {part: weights.find(folder / part, part) for part in NETWORKS if part in configs}
+    place, revision = model_folder.locate(SHIPPED.get(str(model), model), suffixes=single_file.SUFFIXES)
+    folder, configs, found = _opened(place)
     parts = _components(folder, configs, found, dtype)
     for part in [part for part in NETWORKS if part in parts]:
         parts[part].requires_grad_(False).eval().to(device)
     return Diffusion(
         **parts,
         name=str(model),
-        fingerprint=found["unet"].fingerprint,
-        vae_fingerprint=found["vae"].fingerprint,
+        fingerprint=weights.fingerprint(found["unet"].tensors()),
+        vae_fingerprint=weights.fingerprint(found["vae"].tensors()),
         folder=folder,
         revision=revision,
         default_timestep=model_folder.default_timestep(folder, len(parts["scheduler"].alphas_cumprod)),
     )
+
+
+def _opened(place: Path) -> tuple[Path, dict[str, dict], dict[str, Weights | PartOfFile]]:
+    """The settings' folder of a model folder or single file, its settings, and where the weights are."""
+    if place.is_dir():
+        configs = model_folder.check(place)
+        return (
+            place,
+            configs,
+            {part: weights.find(place / part, part) for part in NETWORKS if part in configs},
+        )
+    checkpoint = single_file.read(place)
+    folder = single_file.settings_folder(place, checkpoint)
+    configs = model_folder.check(folder)
+    parts = [part for part in NETWORKS if part in configs]
+    return folder, configs, {part: PartOfFile(place, part, configs[part], checkpoint) for part in parts}
 
 
 def _available(device: str) -> str:
@@ -78,7 +95,7 @@ def _checked_dtype(dtype: torch.dtype | str) -> torch.dtype:
 
 
 def _components(
-    folder: Path, configs: dict[str, dict], found: dict[str, Weights], dtype: torch.dtype
+    folder: Path, configs: dict[str, dict], found: dict[str, Weights | PartOfFile], dtype: torch.dtype
 ) -> dict:
     """The components of a checked folder by name, and `zeros_when_empty`."""
     schedule = _noise_schedule(folder, configs["scheduler"])
@@ -94,7 +111,7 @@ def _components(
     try:
         for part in configs:
             if part.startswith("tokenizer"):
-                parts[part] = CLIPTokenizer.from_pretrained(str(folder / part), local_files_only=True)
+                parts[part] = single_file.tokenizer(folder, part)
         parts["scheduler"] = DDIMScheduler(**schedule)
     except Exception as error:  # the libraries raise many types; the folder is what has to be named
         raise ModelError(f"{folder}: tokenizer or scheduler cannot be built ({first_line(error)})") from error
@@ -129,26 +146,23 @@ def _noise_schedule(folder: Path, config: dict) -> dict:
 
 
 def load_network(
-    kind: type, folder: Path, found: Weights, dtype: torch.dtype = torch.float32
+    kind: type, folder: Path, found: Weights | PartOfFile, dtype: torch.dtype = torch.float32
 ) -> torch.nn.Module:
     """One network of diffusers or transformers with its weights: complete, of the right shapes, finite.
 
     folder: of its settings and weights. Raises ModelError.
     """
     path = found.files[0]
-    options = {"variant": found.variant, "use_safetensors": not found.pickled, "local_files_only": True}
-    options |= {"output_loading_info": True, "ignore_mismatched_sizes": True}  # named below, with the shapes
-    options["dtype" if issubclass(kind, PreTrainedModel) else "torch_dtype"] = dtype
     try:
         with _quietly():
-            network, info = kind.from_pretrained(str(folder), **options)
+            network, missing, mismatched = found.build(kind, folder, dtype)
     except Exception as error:
         raise ModelError(f"{path}: cannot be loaded as {kind.__name__} ({first_line(error)})") from error
-    for name in sorted(info["missing_keys"]):
+    for name in missing:
         raise ModelError(f"{path}: tensor {name!r} is missing, expected all of {kind.__name__}")
-    for name, found, wanted in info["mismatched_keys"]:
+    for name, shape, wanted in mismatched:
         raise ModelError(
-            f"{path}: tensor {name!r} has shape {tuple(found)}, expected {tuple(wanted)} by config.json"
+            f"{path}: tensor {name!r} has shape {tuple(shape)}, expected {tuple(wanted)} by config.json"
         )
     for name, tensor in network.state_dict().items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
@@ -158,13 +172,17 @@ def load_network(
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Without transformers' progress bar and report: what is wrong is said in a ModelError."""
-    shown, verbosity = transformers_logging.is_progress_bar_enabled(), transformers_logging.get_verbosity()
+    """Without the libraries' progress bar and reports: what is wrong is said in a ModelError."""
+    libraries = (transformers_logging, diffusers_logging)
+    shown = transformers_logging.is_progress_bar_enabled()
+    verbosities = [library.get_verbosity() for library in libraries]
     transformers_logging.disable_progress_bar()
-    transformers_logging.set_verbosity_error()
+    for library in libraries:
+        library.set_verbosity_error()
     try:
         yield
     finally:
-        transformers_logging.set_verbosity(verbosity)
+        for library, verbosity in zip(libraries, verbosities, strict=True):
+            library.set_verbosity(verbosity)
         if shown:
             transformers_logging.enable_progress_bar()

@@ -12,11 +12,11 @@ class Diffusion:
     """A frozen latent diffusion model.
 
     unet, vae, tokenizer, text_encoder, scheduler: the components. name: how it was asked for. fingerprint:
-    SHA-256 of the U-Net's weights, vae_fingerprint: of the VAE's. revision: the hub commit, None for a
-    folder. default_timestep: the noise level at which its attention is read best, from `keypoint_kit.json` in
-    the folder; 0 where the folder has none. tokenizer_2, text_encoder_2: SDXL's second pair.
-    zeros_when_empty: whether SDXL learned an empty caption as zeros (`force_zeros_for_empty_prompt` of its
-    folder).
+    SHA-256 of the U-Net's weights, vae_fingerprint: of the VAE's, in whatever form they lay. folder: of its
+    settings. revision: the hub commit, None for a folder. default_timestep: the noise level at which its
+    attention is read best, from `keypoint_kit.json` in the folder; 0 where the folder has none. tokenizer_2,
+    text_encoder_2: SDXL's second pair. zeros_when_empty: whether SDXL learned an empty caption as zeros
+    (`force_zeros_for_empty_prompt` of its folder).
     """
 
     unet: torch.nn.Module

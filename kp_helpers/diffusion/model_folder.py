@@ -51,16 +51,25 @@ class ModelError(ValueError):
 
 
 def locate(
-    model: str | Path, fetched: Sequence[str] = FETCHED, expected: str = "a diffusers pipeline folder"
+    model: str | Path,
+    fetched: Sequence[str] = FETCHED,
+    expected: str = "a diffusers pipeline folder",
+    suffixes: Sequence[str] = (),
 ) -> tuple[Path, str | None]:
     """The folder of a path or hub id, and for a hub id the commit that it was resolved to.
 
     fetched: patterns of the files that are taken from the hub. expected: what the folder is to be, in words.
+    suffixes: of files that may stand in the folder's place.
     """
     hub = HUB_ID.fullmatch(model) if isinstance(model, str) else None
-    if hub and not Path(model.split("/")[0]).is_dir():
+    file = Path(model).suffix in suffixes
+    if hub and not file and not Path(model.split("/")[0]).is_dir():
         return _from_hub(hub["repo"], hub["revision"], fetched)
     folder = Path(model).expanduser()
+    if file and folder.is_file():
+        return folder, None
+    if file and not folder.exists():
+        raise ModelError(f"{folder}: no such file, expected a model's weights in one file")
     if not folder.is_dir():
         raise ModelError(f"{folder}: no such folder, expected {expected} or a hub id owner/name")
     return folder, None

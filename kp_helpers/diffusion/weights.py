@@ -2,18 +2,42 @@
 precision, or pickled.
 """
 
+import hashlib
 import json
+import re
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from kp_helpers import store
-from kp_helpers.diffusion.model_folder import NETWORK_WEIGHTS, WEIGHTS, ModelError, tensor_shapes
+import numpy as np
+import safetensors.torch
+import torch
+from torch.serialization import safe_globals
+from transformers import PreTrainedModel
+
+from kp_helpers.diffusion.model_folder import NETWORK_WEIGHTS, WEIGHTS, ModelError, first_line, tensor_shapes
 
 PICKLES = {"diffusion_pytorch_model": "diffusion_pytorch_model", "model": "pytorch_model"}
 """What the names of safetensors begin with -> and those of pickles."""
 VARIANTS = ("", "fp16")
 """The forms that are taken, the first that is there: published precision, then half."""
+
+
+class _OfTraining:
+    """Stands for what a checkpoint of PyTorch Lightning keeps beside the weights."""
+
+
+_scalar = np.float64(0).__reduce__()[0]
+_IN_CHECKPOINTS = [
+    (_OfTraining, "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint"),
+    (_scalar, "numpy.core.multiarray.scalar"),
+    (_scalar, "numpy._core.multiarray.scalar"),
+    np.dtype,
+    type(np.dtype("float64")),
+    type(np.dtype("int64")),
+]
+"""What the published checkpoints of Stable Diffusion name besides tensors; none of it does anything."""
 _POINTER = b"version https://git-lfs"
 
 
@@ -29,12 +53,59 @@ class Weights:
     variant: str | None = None
     pickled: bool = False
 
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 of a single file; of shards, of their names and hashes."""
-        if len(self.files) == 1:
-            return store.sha256(self.files[0])
-        return store.key_of(**{path.name: store.sha256(path) for path in self.files})
+    def build(
+        self, kind: type, folder: Path, dtype: torch.dtype
+    ) -> tuple[torch.nn.Module, list[str], list[tuple]]:
+        """A network of diffusers or transformers with its weights; the names of those that are missing, and
+        name, shape found and shape wanted of those that do not fit.
+        """
+        options = {"variant": self.variant, "use_safetensors": not self.pickled, "local_files_only": True}
+        options |= {"output_loading_info": True, "ignore_mismatched_sizes": True}
+        options["dtype" if issubclass(kind, PreTrainedModel) else "torch_dtype"] = dtype
+        network, info = kind.from_pretrained(str(folder), **options)
+        return network, sorted(info["missing_keys"]), info["mismatched_keys"]
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """By name, as they are stored; memory is taken only for those that are looked at."""
+        return {name: tensor for path in self.files for name, tensor in read(path).items()}
+
+
+def read(path: Path) -> dict[str, torch.Tensor]:
+    """What a file of safetensors or a pickle holds, by name. Nothing of a pickle is run.
+
+    ModelError where the file is a Git LFS pointer, truncated, or asks for more than numbers.
+    """
+    check_file(path)
+    if path.suffix == ".safetensors":
+        tensor_shapes(path)
+        return safetensors.torch.load_file(path)
+    try:
+        with safe_globals(_IN_CHECKPOINTS):
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except Exception as error:  # a pickle can be wrong in many ways
+        asked = re.search(r"GLOBAL (\S+)", str(error))  # torch's word for what is no number
+        found = f"it asks for {asked[1]}" if asked else first_line(error)
+        raise ModelError(f"{path}: no pickle of numbers alone, {found}") from error
+
+
+def fingerprint(tensors: dict[str, torch.Tensor]) -> str:
+    """SHA-256 of weights, the same for equal numbers in whatever form they are stored.
+
+    It is that of one safetensors file as diffusers writes it: of float16 where that holds every number, as
+    where half precision was made float32, and of float32 else.
+    """
+    half = all(torch.equal(tensor, tensor.half().to(tensor.dtype)) for tensor in tensors.values())
+    header, end = {"__metadata__": {"format": "pt"}}, 0
+    for name in sorted(tensors):
+        start, end = end, end + tensors[name].numel() * (2 if half else 4)
+        shape = list(tensors[name].shape)
+        header[name] = {"dtype": "F16" if half else "F32", "shape": shape, "data_offsets": [start, end]}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    checksum = hashlib.sha256(len(text).to_bytes(8, "little") + text)
+    for name in sorted(tensors):
+        checksum.update(tensors[name].to(torch.float16 if half else torch.float32).contiguous().numpy())
+    return checksum.hexdigest()
 
 
 def find(folder: Path, part: str) -> Weights:
@@ -45,7 +116,7 @@ def find(folder: Path, part: str) -> Weights:
     stem = WEIGHTS.get(part, NETWORK_WEIGHTS).removesuffix(".safetensors")
     for weights in _forms(folder, stem):
         for path in weights.files:
-            _check_file(path)
+            check_file(path)
             if not weights.pickled:
                 tensor_shapes(path)  # names the file if it is truncated
         return weights
@@ -81,7 +152,8 @@ def _shards(index: Path) -> tuple[Path, ...]:
     return tuple(index.with_name(name) for name in names)
 
 
-def _check_file(path: Path) -> None:
+def check_file(path: Path) -> None:
+    """ModelError where a file is missing or a Git LFS pointer."""
     if not path.is_file():
         raise ModelError(f"{path}: missing, expected all shards that the index beside it names")
     with path.open("rb") as file:

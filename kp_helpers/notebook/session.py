@@ -96,6 +96,7 @@ class Session:
             fingerprint=self.frozen.fingerprint,
             data=self.data,
             device=str(self.frozen.device),
+            dtype=str(self.frozen.unet.dtype),
         )
         with RunFolder(self.results, self.notebook, self.run, overwrite=self.overwrite) as folder:
             folder.config(dict(settings), **about, **(facts or {}))
@@ -123,6 +124,7 @@ def begin(
     data: str,
     seed: int,
     device: str = "auto",
+    dtype: str = "float32",
     joints: Sequence[str] = (),
     splits: Sequence[str] = ("train", "test"),
     base: str | None = None,
@@ -134,15 +136,15 @@ def begin(
 
     Relative paths start at the checkout. A run that exists is refused before anything is loaded, unless
     `overwrite` is true or it is called "notebook". base: the file that notebook 02 saved, or several with
-    commas; empty means the run of the same name. cache, checkpoint: folders; empty keeps nothing. device: as
-    for `diffusion.load`.
+    commas; empty means the run of the same name. cache, checkpoint: folders; empty keeps nothing. device,
+    dtype: as for `diffusion.load`.
     """
     root, run = project_path(results), str(run)  # as `RunFolder` takes it
     overwrite = overwrite or run == "notebook"
     RunFolder(root, notebook, run, overwrite=overwrite).discard()
     folder = project_path(data)
     sets = tuple(evaluate.data_set(folder, split, joints) for split in splits)
-    frozen = diffusion.load(located(model), device)
+    frozen = diffusion.load(located(model), device, dtype)
     bases, keypoints = [], []
     if base is not None:
         base = base or f"{results}/02_stable_keypoints/{run}/embedding.safetensors"
@@ -169,6 +171,6 @@ def begin(
 
 
 def located(name: str) -> str | Path:
-    """A folder by its path in the project, or the name as it is: of a shipped model or of one on the hub."""
+    """A path in the project, or the name as it is: of a shipped model or of one on the hub."""
     place = project_path(name)
-    return place if place.is_dir() else name
+    return place if place.exists() else name

@@ -20,11 +20,20 @@ DRAWN = {"name": "scenes drawn in the notebook", "kind": "figures", "sha256": ""
 """What 00, 01 and 13 measure on, whatever folder they show."""
 
 
-def run_facts(*, seed: int, model: str, fingerprint: str, data: str | Path | None, device: str) -> dict:
+def run_facts(
+    *,
+    seed: int,
+    model: str,
+    fingerprint: str,
+    data: str | Path | None,
+    device: str,
+    dtype: str = "torch.float32",
+) -> dict:
     """What `RunFolder.config` writes beside the settings.
 
     model: name of the model, fingerprint: SHA-256 of its U-Net; data: a folder in 3DPW's layout, None for
-    scenes that the notebook draws itself; device: as torch names it.
+    scenes that the notebook draws itself; device, dtype: of the model, as torch
+    names them.
     """
     level = randomness.level(device)
     versions = {name: metadata.version(name) for name in _PACKAGES}
@@ -33,6 +42,7 @@ def run_facts(*, seed: int, model: str, fingerprint: str, data: str | Path | Non
         "model": {"name": str(model), "sha256": fingerprint},
         "data": DRAWN if data is None else describe_data(Path(data)),
         "device": str(device),
+        "dtype": dtype,
         "machine": describe_machine(str(device)),
         "threads": torch.get_num_threads(),
         "determinism": f"{level}: {randomness.LEVELS[level]}",

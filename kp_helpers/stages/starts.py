@@ -76,7 +76,7 @@ def base_tokens(diffusion: Diffusion, base: torch.Tensor, settings: AppendedStag
     caption its features are those that it was trained to have.
     """
     if settings.base == "caption":
-        return diffusion.encode_text([""])[0]
+        return diffusion.encode_text([""])[0].float()  # whatever the weights are, tokens are float32
     return base.detach().to(diffusion.device)
 
 

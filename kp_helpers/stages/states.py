@@ -112,7 +112,7 @@ def key_of(stage) -> str:
         settings=stage.settings.model_dump(mode="json"),
         model=diffusion.fingerprint,
         vae=diffusion.vae_fingerprint,
-        device=torch.device(diffusion.device).type,
+        computed=[torch.device(diffusion.device).type, str(diffusion.unet.dtype)],
         data=store.digest({name: tensor.detach().cpu() for name, tensor in stage.data.items()}),
         code=_code(),
     )

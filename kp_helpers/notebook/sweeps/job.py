@@ -35,6 +35,7 @@ def run_job(job: Job, results: Path, cache: Path | None = None, checkpoint: Path
             data=sweep.data_folder,
             seed=job.seed,
             device=sweep.device,
+            dtype=sweep.dtype,
             joints=[job.joint],
             base=sweep.base_file,
             cache=cache.absolute() if cache else "",

@@ -6,6 +6,7 @@ import re
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 import yaml
@@ -32,6 +33,7 @@ class Sweep(Settings):
     profile: str = Field("quick", description="the settings that all others are changes of")
     model: str = Field("figures", description="the shipped model, a model folder or a hub id")
     device: str = Field("cpu", description="where the model runs, as torch names it")
+    dtype: Literal["float32", "bfloat16", "float16"] = Field("float32", description="of its weights")
     data: str = Field("", description="a folder in 3DPW's layout; empty means the profile's figures world")
     base: str = Field("", description="file of the base embedding; empty means notebook 02's of the profile")
     joints: Names = Field(description="joints with a meaningful direction")
