@@ -186,7 +186,7 @@ rule benchmark:
         gpu=needs.gpus(DEVICE),
     shell:
         "{sys.executable} -m kp_helpers.reproduce {input.notebook} results/{BENCHMARK}/{RUN} --overwrite"
-        " -p model {MODEL:q} -p seed {SEED} -p profile {PROFILE}"
+        " -p model {MODEL:q} -p device {DEVICE:q} -p dtype {DTYPE:q} -p seed {SEED} -p profile {PROFILE}"
 
 
 # It draws its own pictures and measures more of them for little time: `reference` is its profile `paper`.
