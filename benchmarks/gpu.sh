@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What only a GPU can tell, in one call of at most eight minutes on an H100:
+# What only a GPU can tell, in one call whose parts end after seven minutes in all, measured or not:
 #   benchmarks/gpu.sh [FOLDER]        rows, tables and pictures go there (results/benchmarks)
 #   benchmarks/gpu.sh FOLDER cpu      tries the script with a small shape where there is no GPU
 # Rows are written as they are measured, so that what ends a part early leaves those before.
