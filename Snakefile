@@ -75,8 +75,6 @@ BASE = f"results/02_stable_keypoints/{RUN}/embedding.safetensors"
 FURTHER = "build/bases/02_stable_keypoints/{seed}/embedding.safetensors"
 BASES = [BASE, *(expand(FURTHER, seed=range(SEED + 1, SEED + 10)) if REFERENCE else [])]
 """Of several bases the runs of a notebook take one after the other."""
-READOUT = f"{PROTOCOL}/{RUN}-readout"
-"""The protocol once more, in read-out mode, where its headline is in the paper's."""
 REPRODUCE = (
     "{sys.executable} -m kp_helpers.reproduce {input.notebook} {params.out} --overwrite -p model {MODEL:q}"
     " -p data {DATA:q} -p device {DEVICE:q} -p dtype {DTYPE:q} -p seed {params.seed} -p profile {SETTINGS} {params.more}"
@@ -86,7 +84,6 @@ REPRODUCE = (
 rule all:
     input:
         expand("results/{notebook}/{run}/metrics.json", notebook=[*FIRST, *SHORT, *LONG, BENCHMARK, VOCABULARY, EDITING], run=RUN),
-        f"results/{READOUT}/metrics.json" if REFERENCE else [],
 
 
 rule world:
@@ -214,19 +211,6 @@ use rule on_base as long with:
     wildcard_constraints:
         notebook="|".join(LONG),
     priority: 1
-
-
-use rule on_base as readout with:
-    input:
-        notebook=f"notebooks/{PROTOCOL}.ipynb",
-        data=ready(DATA),
-        base=BASES,
-    output:
-        update(f"results/{READOUT}/metrics.json"),
-    params:
-        out=f"results/{READOUT}",
-        seed=SEED,
-        more=f"-p base {','.join(BASES)} {parameters_of(f'{PROTOCOL}, readout')}",
 
 
 SWEEPS = config.get("sweeps", "sweeps.yaml")

@@ -1,7 +1,7 @@
 """The paper's numbers, each beside one with as many labelled pictures, and the tables of deviations."""
 
 import pytest
-from helpers.results_folder import PROTOCOL, TARGET, WEIGHTS, hit, save
+from helpers.results_folder import PROTOCOL, WEIGHTS, hit, save
 
 from kp_helpers.metrics.paper import AREA, EXACT, FAILS, HOLDS, MEASURES, OPEN
 from kp_helpers.results.claims import ABSENT
@@ -9,7 +9,6 @@ from kp_helpers.results.paper_numbers import (
     CHOICES,
     Beside,
     beside_paper,
-    both_modes,
     deviations,
     read_choices,
 )
@@ -69,19 +68,12 @@ def test_of_two_runs_that_with_more_cases_of_this_number(tmp_path):
     assert foot(tmp_path).run.name == "deep"
 
 
-COUPLED, READOUT = (f"left_foot, appended, {mode} mode" for mode in ("coupled", "readout"))
-
-
 def difference(variant: str, value: float, low="", high="", measure=AREA) -> dict:
     return {"variant": variant, "measure": measure, "difference": value, "low": low, "high": high}
 
 
 def effects(root) -> dict[str, tuple[str, str]]:
     return {row[1]: row[2:] for row in deviations(read_runs(root)[0]).rows}
-
-
-def modes(root) -> list[tuple]:
-    return list(both_modes(read_runs(root)[0]).rows)
 
 
 def test_without_runs_nothing_is_measured(tmp_path):
@@ -108,39 +100,3 @@ def test_a_field_that_no_choice_has_is_refused(tmp_path):
     (tmp_path / "s.toml").write_text('[[choices]]\nopen = "a"\nchoise = "b"\n')
     with pytest.raises(TypeError, match="choise"):
         read_choices(tmp_path / "s.toml")
-
-
-def test_equal_settings_stand_in_one_row(tmp_path):
-    coupled = [hit(f"{COUPLED}, cauchy 0.05: {EXACT}", 20.0, n=40), hit(f"{COUPLED}: mean error", 3.0)]
-    control = hit(f"left_foot, mean position: {EXACT}", 1.0)
-    save(tmp_path, TARGET, "a", metrics=[*coupled, control], mode="coupled")
-    readout = [hit(f"{READOUT}, cauchy 0.05: {EXACT}", 30.0), hit(f"{READOUT}: mean error", 4.0)]
-    save(tmp_path, TARGET, "b", metrics=readout)
-    place = (TARGET, "left foot", "appended, cauchy 0.05", EXACT)
-    assert modes(tmp_path) == [(*place, "20.0 ± 12.0 [10, 50]", "30.0 ± 12.0 [10, 50]", "40 and 80")]
-
-
-def test_other_settings_data_and_notebooks_do_not(tmp_path):
-    coupled, readout = [hit(f"{COUPLED}: {EXACT}", 20.0)], [hit(f"{READOUT}: {EXACT}", 30.0)]
-    save(tmp_path, PROTOCOL, "coupled", metrics=coupled, mode="coupled")
-    save(tmp_path, PROTOCOL, "more_labels", metrics=readout, train_images=20)
-    save(tmp_path, PROTOCOL, "real", metrics=readout, kind="3DPW")
-    save(tmp_path, TARGET, "ablation", metrics=readout)
-    assert modes(tmp_path) == []
-
-
-def test_of_several_in_readout_mode_the_largest_stands_there(tmp_path):
-    save(tmp_path, PROTOCOL, "coupled", metrics=[hit(f"{COUPLED}: {EXACT}", 20.0)], mode="coupled")
-    for name, n, value in (("a", 80, 1.0), ("b", 800, 2.0), ("c", 40, 3.0)):
-        save(tmp_path, PROTOCOL, name, metrics=[hit(f"{READOUT}: {EXACT}", value, n=n)])
-    assert [row[-2:] for row in modes(tmp_path)] == [("2.0 ± 12.0 [10, 50]", "80 and 800")]
-
-
-def test_a_setting_that_only_the_newer_run_knows_is_not_compared(tmp_path):
-    coupled, readout = [hit(f"{COUPLED}: {EXACT}", 20.0)], [hit(f"{READOUT}: {EXACT}", 30.0)]
-    newer = {"restarts": 1, "reading": {"map_size": 64, "finest_layers": 0}}
-    save(tmp_path, PROTOCOL, "coupled", metrics=coupled, mode="coupled", newer=newer)
-    save(tmp_path, PROTOCOL, "finer", metrics=readout, newer={"reading": {"map_size": 128}})
-    assert not modes(tmp_path)
-    save(tmp_path, PROTOCOL, "older", metrics=readout, newer={"reading": {"map_size": 64}})
-    assert len(modes(tmp_path)) == 1

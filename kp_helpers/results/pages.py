@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from kp_helpers.results import paper_numbers, tables
 from kp_helpers.results.claims import LISTS, PROTOCOL, Answer, answers_of
-from kp_helpers.results.paper_numbers import both_modes, deviations
+from kp_helpers.results.paper_numbers import deviations
 from kp_helpers.results.forest import REACH, forest
 from kp_helpers.results.run_folder import ResultsError, write_file
 from kp_helpers.results.runs import REFERENCE, Run, best_of, read_runs
@@ -77,10 +77,7 @@ def blocks_of(runs: list[Run], answers: list[Answer]) -> dict[str, dict[str, str
             "claims": "\n\n".join(_claims(name, answers) for name in LISTS),
             "numbers": markdown(paper_numbers.table(paper_numbers.beside_paper(runs))),
         },
-        "docs/deviations.md": {
-            "deviations": markdown(deviations(runs)),
-            "modes": markdown(both_modes(runs)),
-        },
+        "docs/deviations.md": {"deviations": markdown(deviations(runs))},
         "docs/times.md": {"times": _times(runs)},
     }
 
@@ -182,7 +179,6 @@ def _page(runs: list[Run], damaged: list[str]) -> str:
         numbers_on=", ".join(tables.grounds(numbers)) or "nothing yet",
         pictures=_pictures(runs),
         protocols=[run for run in runs if run.notebook == PROTOCOL],
-        modes=both_modes(runs),
     )
 
 
