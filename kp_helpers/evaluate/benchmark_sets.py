@@ -81,7 +81,8 @@ class Plan:
     settings: its name in `config`. bases: seeds of learning, of which a verdict needs `ENOUGH`; steps: of one
     picture each, and learning_rate: Adam's in them. world: pictures of the splits of a world. most: pictures
     to learn from; fit, test: to regress and to test on; voters: that choose tokens. views: averaged at
-    reading; against: another number of them to compare, 0 for none. few: sizes of small sets. all_forms:
+    reading; against: another number of them to compare, 0 for none. few: sizes of small sets. parts:
+    whether tokens are learned without each of the stage's parts, too. all_forms:
     whether every form of a set is learned on, and all transfers are asked.
     """
 
@@ -97,11 +98,21 @@ class Plan:
     views: int = 10
     against: int = 1
     few: tuple[int, ...] = (30, 100)
+    parts: bool = True
     all_forms: bool = True
 
 
 _SMOKE = {"steps": 2, "world": (8, 4), "fit": 6, "test": 4, "voters": 2, "against": 2, "few": (2,)}
-_QUICK = {"steps": 30, "world": (60, 30), "fit": 50, "test": 20, "voters": 8, "against": 0, "few": (10,)}
+_QUICK = {
+    "steps": 30,
+    "world": (60, 30),
+    "fit": 50,
+    "test": 20,
+    "voters": 8,
+    "against": 0,
+    "few": (10,),
+    "parts": False,
+}
 _REFERENCE = {
     "steps": 30,
     "world": (100, 30),
