@@ -48,7 +48,8 @@ def index(folder: Path) -> list[str]:
 
 
 def write_texts(results: Path, root: Path) -> list[Path]:
-    """Fill the markers of the texts under `root`, draw `results/claims.png` there, and return the texts.
+    """Fill the markers of the texts under `root`, write `results/claims.csv` and draw `results/claims.png`
+    there, and return the texts.
 
     Raises ResultsError where a reference run is damaged or a text lacks a marker.
     """
@@ -65,6 +66,9 @@ def write_texts(results: Path, root: Path) -> list[Path]:
             texts[name] = filled(texts[name], block, content, name)
     for name, text in texts.items():  # only when all of them could be filled
         write_file(root / name, text)
+    parts = tables.parts(answers)
+    listed = pd.DataFrame(parts.rows, columns=parts.head)
+    write_file(root / "results" / "claims.csv", listed.to_csv(index=False, lineterminator="\n"))
     replace_file(root / "results" / "claims.png", lambda partial: forest(answers, partial))
     return [root / name for name in texts]
 

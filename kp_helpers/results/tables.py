@@ -102,17 +102,27 @@ def counts(answers: list[Answer]) -> Table:
 
 
 def verdicts(answers: list[Answer]) -> Table:
-    """A line for each claim: its verdict, the number of the part that decides it, and where that stands."""
+    """A line for each claim: its verdict, the difference that decides it, and how many pictures would tell."""
     rows = []
     for answer in answers:
         row = answer.headline
-        part, where = "", ""
+        points, needed, where = "", "", ""
         if row:
-            part = f"{short(row.text)}: {short(amount(row))}"
-            more = f" and {len(answer.rows) - 1} more" if len(answer.rows) > 1 else ""
-            where = f"{answer.run.folder}/verdicts.csv, row {row.row}{more}"
-        rows.append((answer.claim.id, answer.claim.title, answer.verdict, part, where))
-    return Table(("id", "claim", "verdict", "the part that decides, in percent points", "row"), tuple(rows))
+            points = f"{_points(row, digits=0)} {_brief(row.measure)}".strip()
+            needed = f"{row.needed:.0f}" if row.needed else ""
+            where = answer.run.notebook[:2]
+        rows.append((answer.claim.id, answer.claim.title, answer.verdict, points, needed, where))
+    return Table(("id", "claim", "verdict", "points", "would tell", "notebook"), tuple(rows))
+
+
+def parts(answers: list[Answer]) -> Table:
+    """A line for each part of each claim, with all that its run's `verdicts.csv` says of it."""
+    rows = []
+    for answer in answers:
+        for row in answer.rows:
+            where = f"{answer.run.folder}/verdicts.csv, row {row.row}"
+            rows.append((answer.claim.id, answer.claim.title, row.verdict, row.text, amount(row), where))
+    return Table(("id", "claim", "verdict", "part", "in percent points", "where"), tuple(rows))
 
 
 def judged(run: Run) -> Table:
@@ -139,14 +149,26 @@ def amount(row: Verdict) -> str:
     """
     parts = []
     if row.difference is not None:
-        bounds = "" if row.low is None else f" [{row.low:+.1f}, {row.high:+.1f}]"
-        parts.append(f"{row.difference:+.1f}{bounds}")
+        parts.append(_points(row))
     if row.p is not None:
         parts.append(p_text(row.p))
     if row.n is not None:
         parts.append(f"n {row.n:.0f}" + (f" in {row.runs:.0f} runs" if row.runs else ""))
     parts += [row.measure, f"{row.needed:.0f} pictures would decide" if row.needed else "", row.why]
     return ", ".join(filter(None, parts))
+
+
+def _points(row: Verdict, digits: int = 1) -> str:
+    """The difference of one verdict in percent points, with its 95 % interval."""
+    if row.difference is None:
+        return ""
+    bounds = "" if row.low is None else f" [{row.low:+.{digits}f}, {row.high:+.{digits}f}]"
+    return f"{row.difference:+.{digits}f}{bounds}"
+
+
+def _brief(measure: str) -> str:
+    """The name of one of the two measures that most claims are decided by, nothing for another."""
+    return short(measure) if measure in (AREA, EXACT) else ""
 
 
 def number(row: Metric | None, *, digits: int = 0, sd: bool = False, interval: bool = True) -> str:
