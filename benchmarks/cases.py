@@ -161,9 +161,10 @@ def slider_step(setup: Setup) -> Callable[[], object]:
     return lambda: next(records)
 
 
-def inference(mode: str, precision: str = "float32") -> Callable[[Setup], Callable]:
+def inference(mode: str, precision: str = "float32", encode: str = "views") -> Callable[[Setup], Callable]:
     """Ten keypoints of one image from ten random views of it, read at 512 x 512."""
-    settings = TestTime(views=VIEWS, read_size=READ, reading=Reading(map_size=MAP, precision=precision))
+    reads = Reading(map_size=MAP, precision=precision)
+    settings = TestTime(views=VIEWS, read_size=READ, reading=reads, encode=encode)
 
     def build(setup: Setup) -> Callable[[], torch.Tensor]:
         tokens, image = range(CHOSEN), setup.images[:1]
@@ -210,6 +211,7 @@ def cases(shape: str, device: str) -> list[Case]:
         Case("third stage", "read-out", "float32", third_stage, 0 if long else 1),
         Case("inference", "plain", "float32", inference("plain"), few),
         Case("inference", "kit", "float32", inference("kit"), few),
+        Case("inference", "kit, encoded once", "float32", inference("kit", encode="once"), few),
     ]
     if device == "cuda" or shape == "small":
         found += [

@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Write `README.md`, `attention.png` and `growth.png` into the folder; returns the exit status."""
     folder = Path((arguments or sys.argv[1:] or [FOLDER])[0])
     parts = ["# Speed and memory\n", _preface(), *(_attention(folder, name) for name in ATTENTION)]
-    parts += [_on_gpu(folder), _memory(folder), _growth(folder), _drift(folder)]
+    parts += [_on_gpu(folder), _memory(folder), _growth(folder), _drift(folder), _encode_once(folder)]
     replace_file(folder / "README.md", lambda partial: partial.write_text("\n".join(filter(None, parts))))
     return 0
 
@@ -170,6 +170,29 @@ def _drift(folder: Path) -> str:
     ]
     command = "`python -m benchmarks.drift --shape figures --json results/benchmarks/drift-figures.json`"
     return f"## bfloat16 against float32\n\n{command}\n\n{_markdown(pd.DataFrame(rows))}\n"
+
+
+def _encode_once(folder: Path) -> str:
+    content = _read(folder / "encode-once.json")
+    if content is None:
+        return ""
+    rows = [
+        {
+            "what": name,
+            "points": one["points"],
+            "moves, median px of 128": f"{one['median_px']:.2f}",
+            "mean": f"{one['mean_px']:.2f}",
+            "over 2 px": f"{one['over_2_px_percent']:.0f}%",
+            "within 1/20 of the square": f"{one['hits_percent']:.0f}%",
+        }
+        for name, one in content["moved"].items()
+    ]
+    command = "`python -m benchmarks.encode_once --json results/benchmarks/encode-once.json`"
+    text = (
+        f"Taught joints of the figures world in {content['views']} views. `predict` with several views "
+        "encodes a picture once and warps its latents; evaluation encodes every view."
+    )
+    return f"## A picture that is encoded once\n\n{command}\n\n{text}\n\n{_markdown(pd.DataFrame(rows))}\n"
 
 
 def _read(path: Path) -> dict | None:

@@ -86,7 +86,8 @@ def opened(diffusion: Diffusion, path: Path, views: int = 1) -> Reader:
     read = {name: value for name, value in learned["reading"].items() if name in Reading.model_fields}
     reading = Reading(**{**read, "timestep": about["timestep"], "layers": about["layers"]})
     fit = learned.get("readout") == "linear"
-    settings = TestTime(views=views, mirror=fit, reading=reading)  # a fit knows the mirrored picture, too
+    encode = "once" if views > 1 else "views"  # points move less by it than by other noise (encode_once)
+    settings = TestTime(views=views, mirror=fit, encode=encode, reading=reading)  # a fit knows mirror images
     if "appended" in tensors:
         how = {"readout": learned["readout"], "mode": learned["mode"], "best": about.get("best")}
         how["rivals"] = tensors["rivals"] if fit else None

@@ -221,10 +221,10 @@ def _views(
     coarse = []
     for first in range(0, len(every), at_once):
         part = slice(first, first + at_once)
-        shown = geometry.warp(images[[image for image, _ in every[part]]], thetas[part])
-        maps = maps_of(noised_views(diffusion, shown, every[part], settings), False)
+        latents = _latents(diffusion, images, every[part], thetas[part], settings)
+        maps = maps_of(_noised(diffusion, latents[0], every[part], settings), False)
         if settings.mirror:
-            mirrored = maps_of(noised_views(diffusion, shown.flip(-1), every[part], settings), True)
+            mirrored = maps_of(_noised(diffusion, latents[1], every[part], settings), True)
             maps = (maps + mirrored.flip(-1)) / 2
         coarse.append(maps)
     size = (settings.read_size, settings.read_size)
@@ -239,11 +239,41 @@ def view_of_test(settings: TestTime, image: int, view: int) -> torch.Tensor:
     return random_view(settings.augmentation, settings.seed, "test view", view, image)
 
 
+def _latents(
+    diffusion: Diffusion,
+    images: torch.Tensor,
+    which: Sequence[tuple[int, int]],
+    thetas: torch.Tensor,
+    settings: TestTime,
+) -> list[torch.Tensor]:
+    """Latents (V, C, h, w) of some views (image, view), and with settings.mirror of their mirror images.
+
+    With settings.encode "once" they are warped as a picture would be, whose outside is black; in a latent
+    cell that is not what the VAE makes of the warped picture, so it is for many views of a large model.
+    """
+    numbers = [image for image, _ in which]
+    if settings.encode == "views":
+        shown = geometry.warp(images[numbers], thetas)
+        return [
+            diffusion.encode_image(one) for one in ((shown, shown.flip(-1)) if settings.mirror else (shown,))
+        ]
+    shown = sorted(set(numbers))
+    encoded = diffusion.encode_image(torch.cat([images[shown], torch.zeros_like(images[:1])]))
+    picture, black = encoded[[shown.index(number) for number in numbers]], encoded[-1:]
+    warped = geometry.warp(picture - black, thetas.to(picture)) + black
+    return [warped, warped.flip(-1)] if settings.mirror else [warped]
+
+
 def noised_views(
     diffusion: Diffusion, shown: torch.Tensor, which: Sequence[tuple[int, int]], settings: TestTime
 ) -> torch.Tensor:
     """Noised latents (B, C, h, w) of some views; `which` (image, view) each of them is decides its noise."""
-    latents = diffusion.encode_image(shown)
+    return _noised(diffusion, diffusion.encode_image(shown), which, settings)
+
+
+def _noised(
+    diffusion: Diffusion, latents: torch.Tensor, which: Sequence[tuple[int, int]], settings: TestTime
+) -> torch.Tensor:
     generators = [randomness.generator(settings.seed, "test noise", view, image) for image, view in which]
     noise = torch.cat([torch.randn(latents[:1].shape, generator=own) for own in generators])
     return diffusion.add_noise(latents, timestep_of(diffusion, settings.reading), noise=noise)

@@ -113,3 +113,40 @@ def test_tokens_have_no_mirror_image(tiny_sd, images, base):
         reading.read_maps(tiny_sd, base, images, settings, [3])
     with pytest.raises(ValueError, match="mirror is True, expected False: tokens do not know the other side"):
         reading.read_appended(tiny_sd, appended, images, settings)
+
+
+class Pooling:
+    """A model whose latents are means of 8 x 8 pixels: moved by whole cells, they are the moved picture's."""
+
+    default_timestep = 0
+
+    def encode_image(self, images):
+        return F.avg_pool2d(images - 0.5, 8)
+
+    def add_noise(self, latents, timestep, noise):
+        return latents
+
+
+def shifts(settings, image, view):
+    """A view that is moved by `view` cells of eight to the right and one down."""
+    return torch.tensor([[[1.0, 0.0, 2 * view / 8], [0.0, 1.0, 2 / 8]]])
+
+
+def latents_of(images, encode, monkeypatch):
+    monkeypatch.setattr(reading, "view_of_test", shifts)
+    seen = []
+
+    def maps_of(latents, mirrored):
+        seen.append((latents, mirrored))
+        return latents[:, :1]
+
+    settings = TestTime(views=3, mirror=True, read_size=8, encode=encode)
+    reading.over_views(Pooling(), images, settings, maps_of)
+    return {side: torch.cat([one for one, mirrored in seen if mirrored == side]) for side in (False, True)}
+
+
+def test_latents_that_are_warped_are_those_of_the_warped_picture(monkeypatch):
+    images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    every, once = (latents_of(images, encode, monkeypatch) for encode in ("views", "once"))
+    for side in (False, True):
+        torch.testing.assert_close(once[side], every[side], atol=1e-6, rtol=0)

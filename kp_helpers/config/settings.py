@@ -85,6 +85,10 @@ class TestTime(Settings):
     views: Count = Field(
         1, description="1 reads the plain image; V averages V random views; [S] has 1, [H] 10"
     )
+    encode: Literal["views", "once"] = Field(
+        "views",
+        description="whether the VAE encodes every view, or the picture once, whose latents are then warped",
+    )
     mirror: bool = Field(
         False,
         description="whether the mirror image is read too, by what the other side's joint looks like",
