@@ -70,15 +70,13 @@ app: $(STAMP)  ## the tuner as a page with Voila, on this machine only; installs
 train-figures: $(STAMP)  ## train the small model of the figures world; goes on where it stopped
 	$(BIN)/python -m kp_helpers.figures train
 
-lint: $(STAMP)  ## ruff on code and notebooks, and notebooks without outputs
+lint: $(STAMP)  ## ruff on code and notebooks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/nbstripout --verify notebooks/*.ipynb
 
-format: $(STAMP)  ## let ruff and nbstripout put code and notebooks in order
+format: $(STAMP)  ## let ruff put code and notebooks in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/nbstripout notebooks/*.ipynb
 
 clean:  ## remove what runs made, and what killed ones left; keeps .venv, results, training, your labels
 	rm -rf build/figures build/figures-smoke build/figures-paper build/runs build/cache build/checkpoints
