@@ -12,8 +12,22 @@ MORE := $(if $(MODEL),model="$(MODEL)") $(if $(DATA),data="$(DATA)") $(if $(SEED
 SNAKEMAKE := $(BIN)/snakemake --profile profiles/local --cores $(CORES)
 SWEEP_CONFIG := --config profile=$(PROFILE) run='"$(RUN)"' $(if $(SWEEP),sweep=$(SWEEP)) $(MORE)
 
+CORE := attention attention_families attention_shares attention_summed diffusion diffusion_families \
+	diffusion_single_file stages stages_linear reading losses heatmaps keypoints geometry regress embeddings kit parity \
+	predict metrics intervals store data_threedpw figures_model display widgets_explorer reproduce
+
+# $(1): name of the environment, $(2): which versions uv takes of pyproject's direct dependencies
+define core_tests
+	$(PYTHON) -m venv build/venv-$(1)
+	build/venv-$(1)/bin/python -m pip install --quiet uv
+	build/venv-$(1)/bin/uv pip install --quiet --python build/venv-$(1)/bin/python --resolution $(2) --upgrade \
+		--editable . "pytest>=9" "packaging>=25"
+	build/venv-$(1)/bin/uv pip list --python build/venv-$(1)/bin/python
+	OMP_NUM_THREADS=1 build/venv-$(1)/bin/python -m pytest -q $(CORE:%=tests/test_%.py)
+endef
+
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce reference sweep sweep-slurm test test-slurm lab app train-figures lint format clean
+.PHONY: help setup reproduce reference sweep sweep-slurm test test-slurm test-lowest test-newest lab app train-figures lint format clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -59,6 +73,12 @@ test-slurm: $(STAMP)  ## a sweep on a real Slurm of this machine, as root; apt i
 	$(BIN)/python -m pip install --quiet -c requirements.lock -e ".[dev,cluster]"
 	$(BIN)/python -m pytest -q -n 0 tests/slurm/check_sweep.py
 
+test-lowest:  ## the core's tests with the oldest versions that pyproject.toml allows, in build/venv-lowest
+	$(call core_tests,lowest,lowest-direct)
+
+test-newest:  ## the same with the newest versions, in build/venv-newest
+	$(call core_tests,newest,highest)
+
 lab: $(STAMP)  ## JupyterLab on the notebooks, on this machine only
 	$(BIN)/jupyter lab --ip=127.0.0.1 notebooks
 
@@ -70,15 +90,13 @@ app: $(STAMP)  ## the tuner as a page with Voila, on this machine only; installs
 train-figures: $(STAMP)  ## train the small model of the figures world; goes on where it stopped
 	$(BIN)/python -m kp_helpers.figures train
 
-lint: $(STAMP)  ## ruff on code and notebooks, and notebooks without outputs
+lint: $(STAMP)  ## ruff on code and notebooks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/nbstripout --verify notebooks/*.ipynb
 
-format: $(STAMP)  ## let ruff and nbstripout put code and notebooks in order
+format: $(STAMP)  ## let ruff put code and notebooks in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/nbstripout notebooks/*.ipynb
 
 clean:  ## remove what runs made, and what killed ones left; keeps .venv, results, training, your labels
 	rm -rf build/figures build/figures-smoke build/figures-paper build/runs build/cache build/checkpoints

@@ -2,12 +2,13 @@
 
 OUT_DIR is the run's folder, `results/<NN_name>/<run>`. The notebook gets a hidden folder beside it as its
 `results` and saves there; only when every cell was run and the run's `metrics.json` is there does the folder
-move to OUT_DIR, with the executed notebook; its `config.json` then also holds the command and the
-minutes that it took. Whatever fails leaves OUT_DIR as it was.
+move to OUT_DIR, with the executed notebook; its `config.json` then also holds the command, the
+commit, and the minutes and the memory that it took. Whatever fails leaves OUT_DIR as it was.
 """
 
 import argparse
 import os
+import resource
 import shutil
 import signal
 import sys
@@ -21,7 +22,7 @@ from tempfile import TemporaryDirectory
 import psutil
 
 from kp_helpers.notebook.parameters import ReproduceError, checked_parameters
-from kp_helpers.results.provenance import add_facts, command_line
+from kp_helpers.results.provenance import add_facts, command_line, commit
 from kp_helpers.results.run_folder import (
     ResultsError,
     checked_name,
@@ -63,6 +64,7 @@ def run_notebook(
         raise ReproduceError(f"{out_dir} exists: choose another run, or give --overwrite")
     failed = out_dir.with_name(f"{run}.failed.ipynb")
     started = time.monotonic()
+    facts = {"command": command_line(notebook, run, parameters or {}), "commit": commit()}
     with _staging(out_dir) as staging:
         made, executed = staging / notebook.stem / run, staging / "notebook.ipynb"
         try:
@@ -76,7 +78,7 @@ def run_notebook(
             raise
         _keep_notebook(executed, made, str(staging), str(out_dir.parents[1]))
         minutes = round((time.monotonic() - started) / 60, 1)
-        add_facts(made, command=command_line(notebook, run, parameters or {}), minutes=minutes)
+        add_facts(made, **facts, minutes=minutes, memory_gb=_memory())
         move_into_place(made, out_dir, overwrite=overwrite)
         failed.unlink(missing_ok=True)
     return out_dir / PRODUCT
@@ -151,6 +153,12 @@ def _execute(notebook: Path, executed: Path, values: dict, timeout: int | None, 
     except Exception as error:  # a dead kernel and a time-out have types of their own
         reason = (str(error).splitlines() or ["no reason given"])[0]
         raise ReproduceError(f"{notebook.name}: FAILED, {type(error).__name__}: {reason}") from error
+
+
+def _memory() -> float:
+    """GB that the kernel held at most: the largest process that this one has started and seen end."""
+    most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return round(most * (1 if sys.platform == "darwin" else 1024) / 1e9, 1)
 
 
 def _check_run(notebook: Path, executed: Path, product: Path) -> None:

@@ -47,3 +47,9 @@ def test_the_version_is_told_once():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert citation["version"] == kp_helpers.__version__ == metadata.version("keypoint-kit")
     assert f"## {kp_helpers.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_binder_installs_the_same():
+    lines = (ROOT / ".binder" / "requirements.txt").read_text().splitlines()
+    assert lines[2:] == ["--constraint ../requirements.lock", "--editable ."]
+    assert (ROOT / ".binder" / "runtime.txt").read_text() == "python-3.11\n"

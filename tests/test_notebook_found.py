@@ -34,4 +34,4 @@ def test_without_a_committed_run_that_is_said(tmp_path):
 def test_every_notebook_that_decides_claims_begins_with_what_was_found():
     for notebook in {claim.notebook for claim in CLAIMS} - {""}:
         cells = json.loads((ROOT / "notebooks" / f"{notebook}.ipynb").read_text())["cells"]
-        assert f'found_here("{notebook}")' in "".join(cells[1]["source"]), notebook
+        assert f'found_here("{notebook}")' in "".join(cells[2]["source"]), notebook

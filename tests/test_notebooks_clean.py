@@ -1,12 +1,18 @@
-"""Notebooks as they are kept: no outputs, ruff's order, the python3 kernel, one parameters cell."""
+"""Notebooks as they are kept: outputs of their code, order, kernel, a parameters cell and a set-up cell."""
 
 import ast
 import json
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
+import nbformat
 import pytest
+
+from kp_helpers.results.found import found_text
+from kp_helpers.results.publish import COMMAND, FACTS, LIMIT, stale
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -14,6 +20,7 @@ FIXTURES = [
     *sorted((ROOT / "notebooks" / "app").glob("*.ipynb")),
     *sorted((ROOT / "tests" / "data" / "notebooks").glob("*.ipynb")),
 ]
+REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]["Repository"]
 COMMON = {"model", "data", "seed", "profile", "run", "results"}
 
 for_each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -25,8 +32,37 @@ def command(*arguments) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_no_outputs_are_kept():
-    command("nbstripout", "--verify", *NOTEBOOKS, *FIXTURES)
+@for_each
+def test_outputs_are_those_of_the_code(path):
+    page = nbformat.read(path, as_version=4)
+    problem = stale(path)
+    assert not problem, problem
+    assert path.stat().st_size <= LIMIT
+    if FACTS not in page.metadata:
+        assert not [cell for cell in page.cells if cell.get("outputs")], f"run `{COMMAND} {path.stem}`"
+        return
+    config = json.loads((ROOT / page.metadata[FACTS]["run"] / "config.json").read_text())
+    assert page.metadata[FACTS]["model_sha256"] == config["model"]["sha256"]
+    for cell in page.cells:
+        if "found_here(" in cell.source and cell.cell_type == "code":
+            told = found_text(path.stem, ROOT / "results")
+            assert cell.outputs[0].data["text/markdown"] == told, f"run `{COMMAND} {path.stem}`"
+
+
+@pytest.mark.parametrize("path", FIXTURES, ids=lambda path: path.stem)
+def test_other_notebooks_have_no_outputs(path):
+    assert not [cell for cell in json.loads(path.read_text())["cells"] if cell.get("outputs")]
+
+
+@for_each
+def test_a_click_opens_it_elsewhere_and_its_first_code_installs_what_is_missing(path):
+    title, setup, *rest = nbformat.read(path, as_version=4).cells
+    owner = REPOSITORY.removeprefix("https://github.com/")
+    for where in (f"colab.research.google.com/github/{owner}/blob/main", f"mybinder.org/v2/gh/{owner}/HEAD"):
+        assert re.search(rf"\]\(https://{where}\S*/{path.name}\)", title.source), where
+    assert setup.metadata["tags"] == ["setup"] and f'"{REPOSITORY}"' in setup.source
+    assert setup.source == nbformat.read(NOTEBOOKS[0], as_version=4).cells[1].source
+    assert not [cell for cell in rest if "setup" in cell.metadata.get("tags", ())]
 
 
 @for_all

@@ -1,6 +1,7 @@
 """Running one notebook: what is refused, what counts as failed, and that a failure leaves results alone."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -30,8 +31,10 @@ def test_a_run_gives_its_product_and_its_notebook(tmp_path):
     )
     config = json.loads((product.parent / "config.json").read_text())
     command = "python -m kp_helpers.reproduce tests/data/notebooks/happy.ipynb results/happy/quick -p seed 7"
-    assert config.keys() == {"settings", "command", "minutes"} and config["command"].startswith(command)
-    assert 0 <= config["minutes"] < 10
+    assert config.keys() == {"settings", "command", "commit", "minutes", "memory_gb"}
+    assert config["command"].startswith(command)
+    assert re.fullmatch(r"([0-9a-f]{12,}(-dirty)?)?", config["commit"])
+    assert 0 <= config["minutes"] < 10 and 0 < config["memory_gb"] < 100
     with pytest.raises(ReproduceError, match="quick exists: choose another run, or give --overwrite"):
         run_notebook(NOTEBOOKS / "happy.ipynb", product.parent)
 

@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import shlex
+import subprocess
 from importlib import metadata
 from pathlib import Path
 
@@ -94,6 +95,15 @@ def command_line(notebook: Path, run: str, parameters: dict[str, str]) -> str:
     words = [word for pair in parameters.items() for word in ("-p", *pair)]
     command = ["python", "-m", "kp_helpers.reproduce", str(notebook), f"results/{notebook.stem}/{run}"]
     return shlex.join(_without_machine(word) for word in [*command, *words])
+
+
+def commit() -> str:
+    """The checkout's commit, with "-dirty" where a tracked file differs from it; empty without git."""
+    git = ["git", "-C", str(project_path(".")), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
 
 
 def add_facts(folder: Path, **facts) -> None:

@@ -204,7 +204,7 @@ class LabPage:
 
 
 def with_parameters(notebook: Path, copy: Path, **values) -> Path:
-    """A copy of a notebook with other defaults in its parameters cell."""
+    """A copy of a notebook with other defaults in its parameters cell, and without outputs."""
     content = json.loads(notebook.read_text(encoding="utf-8"))
     (cell,) = (own for own in content["cells"] if "parameters" in own["metadata"].get("tags", []))
     names = [line.split(" = ")[0] for line in cell["source"]]
@@ -212,6 +212,9 @@ def with_parameters(notebook: Path, copy: Path, **values) -> Path:
     assert not unknown, f"{notebook.name} has no parameters {sorted(unknown)}"
     more = [f"\n{name} = {value!r}" for name, value in values.items()]
     cell["source"] = [*cell["source"], *more]
+    for own in content["cells"]:
+        if own["cell_type"] == "code":
+            own.update(outputs=[], execution_count=None)
     copy.write_text(json.dumps(content), encoding="utf-8")
     return copy
 
