@@ -8,6 +8,7 @@ from kp_helpers.metrics.paper import AREA, FAILS, HOLDS, OPEN, UNTESTABLE
 from kp_helpers.results.runs import Run, Verdict
 
 PROTOCOL, WEIGHTS = "08_evaluate_3dpw", "07_ablation_loss_weights_and_steps"
+BEYOND = "10_beyond_the_paper"
 ABSENT = "not measured"
 """The verdict on a claim that no run has a row of."""
 VERDICTS = (HOLDS, FAILS, OPEN, UNTESTABLE, ABSENT)

@@ -9,7 +9,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from kp_helpers.results import paper_numbers, tables
-from kp_helpers.results.claims import LISTS, PROTOCOL, Answer, answers_of
+from kp_helpers.results.claims import BEYOND, LISTS, PROTOCOL, Answer, answers_of
 from kp_helpers.results.paper_numbers import deviations
 from kp_helpers.results.forest import REACH, forest
 from kp_helpers.results.run_folder import ResultsError, write_file
@@ -30,6 +30,7 @@ _PICTURES = (  # notebook, figure, what it shows
     ("03_appended_embedding", "maps", "maps of the left foot before and after the appended embedding"),
     (PROTOCOL, "points", "where each method sees the left foot"),
 )
+_RECIPES = ("best", "paper", "ridge")
 _CONFIG = "Settings, versions and hashes: [config.json](config.json)."
 
 
@@ -131,7 +132,25 @@ def _protocol(runs: list[Run]) -> str:
     measured = "in percent of the pictures, within 1/48 of the frame's long side"
     intervals = "with the 95 % interval over runs and sequences"
     ground = f"**Measured on {tables.ground(best)}** ({where}): {measured}, {intervals}."
-    return f"{markdown(tables.taught(best))}\n\n{ground}"
+    beyond = best_of(runs, BEYOND)
+    return "\n\n".join([markdown(tables.taught(best)), ground, *([_recipe(beyond)] if beyond else [])])
+
+
+def _recipe(run: Run) -> str:
+    """What the kit's own recipe finds with the fewest labels of a run, beside what it is compared with."""
+    fewest = min((row.train_images for row in run.metrics if row.train_images), default=None)
+    found = {(row.joint, row.method): row for row in run.metrics if row.train_images == fewest}
+    joints = [joint for joint, method in found if method == "best"]
+    shown = [joint for joint in joints if joint in ("left_foot", "head", "left_elbow") or " " in joint]
+    parts = []
+    for joint in shown:
+        best, paper, ridge = (tables.number(found.get((joint, name)), interval=False) for name in _RECIPES)
+        parts.append(f"{tables.words(joint)} {best} ({paper}, {ridge})")
+    where = f"[`results/{run.folder}`](results/{run.folder}/README.md)"
+    return (
+        f"`kit.teach` takes the kit's own recipe, a fit without a step. In percent within 1/20 of the square, "
+        f"{fewest} labels, and in brackets the paper's settings and a ridge fit: {'; '.join(parts)}; {where}."
+    )
 
 
 def _claims(name: str, answers: list[Answer]) -> str:
