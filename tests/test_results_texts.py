@@ -1,6 +1,7 @@
 """The tables of the texts are written between their markers, from reference runs alone, as inert Markdown."""
 
 import io
+from pathlib import Path
 
 import pytest
 from helpers.results_folder import MACHINE, PROTOCOL, TARGET, hit, save, verdict
@@ -10,9 +11,11 @@ from kp_helpers.metrics.paper import HOLDS
 from kp_helpers.results import ResultsError
 from kp_helpers.results.__main__ import main
 from kp_helpers.results.claims import answers_of
+from kp_helpers.results.listing import PICTURES
 from kp_helpers.results.pages import COMMAND, blocks_of, filled, markdown, write_texts
 from kp_helpers.results.tables import Table
 
+ROOT = Path(__file__).parents[1]
 PAPER = {"paper": 17.5, "paper_sd": 15.86, "source": "paper's, on 3DPW, 5 training images"}
 BLANK = {
     name: "".join(
@@ -47,9 +50,22 @@ def test_the_readmes_table_is_that_of_the_reference_run(folders):
     text = (folders[1] / "README.md").read_text()
     assert "| left foot | 31 [10, 50] | 20 |  |  |" in text and "99.0" not in text
     assert "Measured on the synthetic figures world with the model figures" in text
-    assert "| claims | holds | does not hold | cannot be told | not testable here | not measured |" in text
-    assert "| StableKeypoints: what its paper claims | 0 | 0 | 0 | 0 | 6 |" in text
     assert text.startswith("before hits\n") and "last time" not in text
+    counts = (folders[1] / "REPRODUCING.md").read_text()
+    assert "| claims | holds | does not hold | cannot be told | not testable here | not measured |" in counts
+    assert "| StableKeypoints: what its paper claims | 0 | 0 | 0 | 0 | 6 |" in counts
+
+
+def test_each_notebook_has_a_line_with_what_its_run_took(folders):
+    facts = {"minutes": 2.5, "memory_gb": 1.234, "figures": ("targets", "hits")}
+    save(folders[0], TARGET, "reference-a", **facts)
+    write_texts(*folders)
+    text = (folders[1] / "README.md").read_text()
+    link, picture = f"notebooks/{TARGET}.ipynb", f"results/{TARGET}/reference-a/figures/targets.png"
+    assert f'| [<img src="{picture}" width="160" alt="targets">]({link}) | [`04`]({link}) The target' in text
+    assert "narrow or wide | 2.5 | 1.2 |" in text
+    assert "[`05`](notebooks/05_ablation_embedding_size.ipynb) The size of" in text
+    assert set(PICTURES) == {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")}
 
 
 def test_what_no_reference_run_says_stays_unsaid(folders):
@@ -58,7 +74,7 @@ def test_what_no_reference_run_says_stays_unsaid(folders):
     assert "| cauchy | A Cauchy target is no better than the Gaussian | not measured |  |  |" in text
     times = (folders[1] / "docs" / "times.md").read_text()
     assert "notebooks of reference-a" not in times and "On a GPU: not measured." in times
-    assert "| `python -m kp_helpers.reproduce a \\| b` | 3.0 | 2 x Some Processor |" in times
+    assert "| `python -m kp_helpers.reproduce a \\| b` | 3.0 |  | 2 x Some Processor |" in times
     assert (
         "| 17.50 ± 15.86 | 31.2 ± 12.0 [10, 50] | 80 | cannot be told | 08_evaluate_3dpw/reference-a" in text
     )
@@ -73,7 +89,7 @@ def test_times_are_added_and_those_on_a_gpu_are_named(folders):
     write_texts(*folders)
     text = (folders[1] / "docs" / "times.md").read_text()
     assert "All 2 notebooks of reference-a: 6 minutes, one after the other." in text
-    assert "| 2.5 | 2 x Some Processor, Some GPU |" in text and "On a GPU" not in text
+    assert "| 2.5 |  | 2 x Some Processor, Some GPU |" in text and "On a GPU" not in text
 
 
 def test_a_users_own_damaged_run_is_no_matter_of_the_texts(folders):

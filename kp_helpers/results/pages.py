@@ -12,7 +12,8 @@ from kp_helpers.results import paper_numbers, tables
 from kp_helpers.results.claims import BEYOND, LISTS, PROTOCOL, Answer, answers_of
 from kp_helpers.results.paper_numbers import deviations
 from kp_helpers.results.forest import REACH, forest
-from kp_helpers.results.run_folder import ResultsError, write_file
+from kp_helpers.results.listing import listing
+from kp_helpers.results.run_folder import ResultsError, project_path, write_file
 from kp_helpers.results.runs import REFERENCE, Run, best_of, read_runs
 from kp_helpers.results.tables import Table
 from kp_helpers.store import replace_file
@@ -77,8 +78,9 @@ def write_texts(results: Path, root: Path) -> list[Path]:
 def blocks_of(runs: list[Run], answers: list[Answer]) -> dict[str, dict[str, str]]:
     """Text -> block -> what stands between its markers."""
     return {
-        "README.md": {"hits": _protocol(runs), "claims": markdown(tables.counts(answers))},
+        "README.md": {"hits": _protocol(runs), "notebooks": listing(runs, project_path("notebooks"))},
         "REPRODUCING.md": {
+            "counts": markdown(tables.counts(answers)),
             "claims": "\n\n".join(_claims(name, answers) for name in LISTS),
             "numbers": markdown(paper_numbers.table(paper_numbers.beside_paper(runs))),
         },

@@ -47,7 +47,7 @@ class Run:
 
     folder: relative to the results folder. data: its kind, "figures" or "3DPW". mode: of attention, "coupled"
     or "readout". size: how many runs of how many test pictures; train_images: how many labelled ones.
-    minutes: of the whole notebook. machine: cores, processor and GPU.
+    minutes, memory: of the whole notebook, and GB of it. machine: cores, processor and GPU.
     """
 
     place: Path
@@ -64,6 +64,7 @@ class Run:
     size: str
     train_images: int | None
     minutes: str
+    memory: str
     machine: str
 
     def rank(self) -> tuple:
@@ -129,6 +130,7 @@ def _read(place: Path) -> Run:
         size=size,
         train_images=protocol.get("train_images"),
         minutes=f"{config['minutes']:.1f}" if "minutes" in config else "",
+        memory=f"{config['memory_gb']:.1f}" if "memory_gb" in config else "",
         machine=_machine(config.get("machine", {})),
     )
 

@@ -87,9 +87,14 @@ def metrics(run: Run) -> Table:
 
 
 def times(runs: list[Run]) -> Table:
-    """Which command made each run, in how many minutes, and on what; empty where the run does not say."""
-    rows = ((run.folder, str(run.config.get("command", "")), run.minutes, run.machine) for run in runs)
-    return Table(("run", "command", "minutes", "machine"), tuple(rows))
+    """Which command made each run, in how many minutes and how much memory, and on what; empty where the run
+    does not say.
+    """
+    rows = []
+    for run in runs:
+        command = str(run.config.get("command", ""))
+        rows.append((run.folder, command, run.minutes, run.memory, run.machine))
+    return Table(("run", "command", "minutes", "memory, GB", "machine"), tuple(rows))
 
 
 def counts(answers: list[Answer]) -> Table:
