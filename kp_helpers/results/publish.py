@@ -5,6 +5,7 @@ cell, without what a page cannot show: messages on stderr, progress bars, contro
 notebook's metadata name the run and hold the hash of the code that was run, so that outputs cannot go stale.
 """
 
+import base64
 import hashlib
 import os
 import re
@@ -15,7 +16,7 @@ import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
 
-from kp_helpers.results.found import found_text
+from kp_helpers.results.found import found_picture, found_text
 from kp_helpers.results.lighter import lighter
 from kp_helpers.results.run_folder import ResultsError, project_path, write_file
 from kp_helpers.results.runs import REFERENCE, Run, best_of, read_runs
@@ -99,8 +100,12 @@ def _found(cell: NotebookNode, notebook: str, results: Path) -> list[NotebookNod
     """The output of the cell that tells the verdicts, which the run's own were not yet among as it ran."""
     if "found_here(" not in cell.source:
         return []
-    data = {"text/markdown": found_text(notebook, results)}
-    return [new_output("execute_result", data, execution_count=cell.execution_count)]
+    shown_here = [new_output("display_data", {"text/markdown": found_text(notebook, results)})]
+    picture = found_picture(notebook, results)
+    if picture:
+        png = base64.b64encode(picture.read_bytes()).decode()
+        shown_here.append(new_output("display_data", {"image/png": png}))
+    return shown_here
 
 
 def _facts(run: Run, page: NotebookNode) -> dict:
