@@ -27,7 +27,7 @@ define core_tests
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce reference sweep sweep-slurm test test-slurm test-lowest test-newest lab app train-figures lint format clean
+.PHONY: help setup reproduce reference sweep sweep-slurm test test-slurm test-lowest test-newest lab app site train-figures lint format clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -86,6 +86,11 @@ app: $(STAMP)  ## the tuner as a page with Voila, on this machine only; installs
 	$(BIN)/python -m pip install --quiet -c requirements.lock -e ".[dev,app]"
 	@test -f build/figures/manifest.json || $(BIN)/python -m kp_helpers.figures export build/figures
 	$(BIN)/voila notebooks/app/tuner.ipynb --token --Voila.ip=127.0.0.1
+
+site: $(STAMP)  ## README, notebooks, docs and the six verbs as pages in build/site; installs the extra `site`
+	$(BIN)/python -m pip install --quiet -c requirements.lock -e ".[dev,site]"
+	$(BIN)/sphinx-build -q -b html -c docs/site . build/site
+	@echo "open build/site/README.html"
 
 train-figures: $(STAMP)  ## train the small model of the figures world; goes on where it stopped
 	$(BIN)/python -m kp_helpers.figures train

@@ -25,7 +25,7 @@ def test_the_lock_holds_exact_pins_and_nothing_else():
     assert PINS["torch"] == "2.13.0", "a build such as +cpu would bind everybody to it"
 
 
-@pytest.mark.parametrize("group", ["", "dev", "app", "cluster", "formats"])
+@pytest.mark.parametrize("group", ["", "dev", "app", "site", "cluster", "formats"])
 def test_every_dependency_is_pinned_within_its_bounds(group):
     pins = {key(name): version for name, version in PINS.items()}
     lines = PROJECT["optional-dependencies"][group] if group else PROJECT["dependencies"]

@@ -60,7 +60,7 @@ def test_a_click_opens_it_elsewhere_and_its_first_code_installs_what_is_missing(
     owner = REPOSITORY.removeprefix("https://github.com/")
     for where in (f"colab.research.google.com/github/{owner}/blob/main", f"mybinder.org/v2/gh/{owner}/HEAD"):
         assert re.search(rf"\]\(https://{where}\S*/{path.name}\)", title.source), where
-    assert setup.metadata["tags"] == ["setup"] and f'"{REPOSITORY}"' in setup.source
+    assert setup.metadata["tags"] == ["setup", "remove-cell"] and f'"{REPOSITORY}"' in setup.source
     assert setup.source == nbformat.read(NOTEBOOKS[0], as_version=4).cells[1].source
     assert not [cell for cell in rest if "setup" in cell.metadata.get("tags", ())]
 
