@@ -1,8 +1,10 @@
-"""The whole evaluation of the instructed model, which takes minutes: what `evaluation.json` holds."""
+"""The whole evaluation of the instructed model, which takes minutes: what `evaluation.json` holds; and of
+the pairs that it may learn from, in `pairs.json`.
+"""
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -11,13 +13,15 @@ from tqdm.auto import tqdm
 
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.editing.instructed import IMAGE_SCALE, TEXT_SCALE
+from kp_helpers.editing.pairs import Pairs, rendered_pairs
+from kp_helpers.editing.training import SETTINGS, train_instructed
 from kp_helpers.editing.ways import by_instruction, made, ways
 from kp_helpers.figures.attributes import Reader
 from kp_helpers.figures.edit_scores import FLOOR, OWN, Scores, score
 from kp_helpers.figures.edits import TESTING, Edit, draw_edit, edits, images_of
 from kp_helpers.figures.judge import Judge
 
-EVALUATION = Path(__file__).with_name("evaluation.json")
+EVALUATION, PAIRS = (Path(__file__).with_name(f"{name}.json") for name in ("evaluation", "pairs"))
 IMAGE_SCALES, TEXT_SCALES = (1.0, 1.2, 1.5, 1.8, 2.2), (1.5, 3.0, 5.0, 7.5)
 _FURTHER = 100_000
 """Other edits than those of the table have seeds that begin so much later."""
@@ -75,6 +79,23 @@ def evaluate(diffusion: Diffusion, unet, count: int = 200, few: int = 48) -> dic
     scores = {name: asdict(one) for name, one in compared(diffusion, unet, count, few).items()}
     curve = guidance_curve(diffusion, unet, edits(few, first=TESTING + 2 * _FURTHER))
     return {"base": diffusion.fingerprint, "scores": scores, "guidance": curve}
+
+
+def compare_pairs(diffusion: Diffusion, folder: Path, steps: int, count: int) -> dict:
+    """Which pairs teach more, as JSON values: the yields of the filters in `folder`, and `scores` on `count`
+    held-out edits of three models from one start, taught in as many steps by as many pairs each.
+    """
+    sets = {name: Pairs.load(folder / f"{name}.safetensors") for name in ("filtered", "unfiltered")}
+    sets["rendered"] = rendered_pairs(diffusion, folder, len(sets["filtered"]))
+    drawn, judge = edits(count), Judge("judge")
+    readers = [Reader(one) for one in drawn]
+    scores = {}
+    for name, pairs in sets.items():
+        unet = train_instructed(diffusion, pairs, folder / f"{name}-{steps}", replace(SETTINGS, steps=steps))
+        images = made(diffusion, drawn, partial(by_instruction, diffusion, unet))
+        scores[name] = asdict(score(drawn, readers, images, judge))
+    yields = json.loads((folder / "filters.json").read_text())
+    return {"base": diffusion.fingerprint, "steps": steps, "yields": yields, "scores": scores}
 
 
 def load(path: Path = EVALUATION) -> tuple[dict[str, Scores], dict]:

@@ -8,6 +8,7 @@ import torch
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.editing.instructed import decode
 from kp_helpers.editing.pairs import Pairs, model_pairs
+from kp_helpers.editing.ways import fast
 from kp_helpers.figures.edits import TRAINING, edits, images_of
 from kp_helpers.figures.judge import Judge, Similarities
 from kp_helpers.store import replace_file
@@ -50,7 +51,8 @@ def filtered_pairs(diffusion: Diffusion, folder: Path, triplets: int, each: int)
     pictures = [images_of(true, side) for side in (0, 1)]
     seen = judges["clip"].similarities(*pictures, *captions)
     thresholds = {name: float(values.quantile(0.1)) for name, values in by_filter(seen).items()}
-    pairs, own = model_pairs(diffusion, triplets, each)
+    with fast(diffusion):
+        pairs, own = model_pairs(diffusion, folder, triplets, each)
     captions = [one.caption for one in own], [one.edited for one in own]
     pictures = [decode(diffusion, latents) for latents in (pairs.before, pairs.after)]
     seen, judged = (judge.similarities(*pictures, *captions) for judge in judges.values())
