@@ -27,24 +27,32 @@ _FURTHER = 100_000
 """Other edits than those of the table have seeds that begin so much later."""
 
 
+def scored(diffusion: Diffusion, chosen: Sequence[Edit], way, readers: Sequence[Reader] = ()) -> Scores:
+    """Scores of the pictures that a way makes of edits; readers: theirs, where there are some already."""
+    images = made(diffusion, chosen, way)
+    return score(chosen, readers or [*map(Reader, chosen)], images, Judge("judge"))
+
+
 def compared(diffusion: Diffusion, unet, count: int, few: int) -> dict[str, Scores]:
-    """Scores by way, on `count` held-out edits, the slow ways on the first `few`; then on held-out
-    wordings and held-out pairs of colour and noun, `few` each.
-    """
-    judge, drawn = Judge("judge"), edits(count)
-    readers = [Reader(one) for one in drawn]
-    own = partial(by_instruction, diffusion, unet)
+    """Scores by way, on `count` held-out edits, the slow ways on the first `few`; then `held_out`."""
+    drawn = edits(count)
+    readers = [*map(Reader, drawn)]
     found = {}
     for name, way in tqdm(ways(diffusion, unet).items(), unit="way"):
         part = count if name in (OWN, "copying", FLOOR) else few
-        found[name] = score(drawn[:part], readers[:part], made(diffusion, drawn[:part], way), judge)
-    worded = made(diffusion, drawn[:few], partial(own, wording=-1))
-    found["held-out wordings"] = score(drawn[:few], readers[:few], worded, judge)
-    others = coloured(few)
-    found["held-out combinations"] = score(
-        others, [*map(Reader, others)], made(diffusion, others, own), judge
-    )
-    return found
+        found[name] = scored(diffusion, drawn[:part], way, readers[:part])
+    return found | held_out(diffusion, unet, drawn[:few])
+
+
+def held_out(diffusion: Diffusion, unet, drawn: Sequence[Edit]) -> dict[str, Scores]:
+    """Scores of the instructed model in a wording that is never trained on, and on as many edits whose colour
+    and noun never stand together in training.
+    """
+    own = partial(by_instruction, diffusion, unet)
+    return {
+        "held-out wordings": scored(diffusion, drawn, partial(own, wording=-1)),
+        "held-out combinations": scored(diffusion, coloured(len(drawn)), own),
+    }
 
 
 def coloured(count: int) -> list[Edit]:
@@ -57,15 +65,15 @@ def guidance_curve(diffusion: Diffusion, unet, chosen: Sequence[Edit]) -> list[d
     """The paper's curve: direction against likeness of the pictures, by a CLIP, for each pair of scales; and
     of the true pairs, which is where it would be best.
     """
-    judge, readers = Judge("judge"), [Reader(one) for one in chosen]
+    readers = [*map(Reader, chosen)]
     pairs = [(TEXT_SCALE, scale) for scale in IMAGE_SCALES]
     pairs += [(scale, IMAGE_SCALE) for scale in TEXT_SCALES if scale != TEXT_SCALE]
     rows = []
     for text_scale, image_scale in pairs:
-        way = partial(by_instruction, diffusion, unet, text_scale=text_scale, image_scale=image_scale)
-        scores = score(chosen, readers, made(diffusion, chosen, way), judge)
-        rows.append({"text_scale": text_scale, "image_scale": image_scale, **_means(scores)})
-    true = _means(score(chosen, readers, images_of(chosen, 1), judge))
+        scales = {"text_scale": text_scale, "image_scale": image_scale}
+        way = partial(by_instruction, diffusion, unet, **scales)
+        rows.append(scales | _means(scored(diffusion, chosen, way, readers)))
+    true = _means(scored(diffusion, chosen, partial(images_of, side=1), readers))
     return [*rows, {"text_scale": 0, "image_scale": 0, **true}]
 
 
@@ -87,13 +95,13 @@ def compare_pairs(diffusion: Diffusion, folder: Path, steps: int, count: int) ->
     """
     sets = {name: Pairs.load(folder / f"{name}.safetensors") for name in ("filtered", "unfiltered")}
     sets["rendered"] = rendered_pairs(diffusion, folder, len(sets["filtered"]))
-    drawn, judge = edits(count), Judge("judge")
-    readers = [Reader(one) for one in drawn]
+    drawn = edits(count)
+    readers = [*map(Reader, drawn)]
     scores = {}
     for name, pairs in sets.items():
         unet = train_instructed(diffusion, pairs, folder / f"{name}-{steps}", replace(SETTINGS, steps=steps))
-        images = made(diffusion, drawn, partial(by_instruction, diffusion, unet))
-        scores[name] = asdict(score(drawn, readers, images, judge))
+        way = partial(by_instruction, diffusion, unet)
+        scores[name] = asdict(scored(diffusion, drawn, way, readers))
     yields = json.loads((folder / "filters.json").read_text())
     return {"base": diffusion.fingerprint, "steps": steps, "yields": yields, "scores": scores}
 
