@@ -118,19 +118,22 @@ rule alone:
         REPRODUCE
 
 
-# It has scenes of its own and takes whatever device there is.
+# It has scenes of its own and takes whatever device there is. `reference` is its profile `paper`: 200 edits by all ways.
 rule editing:
     input:
         notebook=f"notebooks/{EDITING}.ipynb",
     output:
         update(f"results/{EDITING}/{RUN}/metrics.json"),
+    params:
+        profile="paper" if REFERENCE else SETTINGS,
     threads: 1
     resources:
         mem_mb=needs.memory(MODEL),
         gpu=needs.gpus(DEVICE),
     shell:
         "{sys.executable} -m kp_helpers.reproduce {input.notebook} results/{EDITING}/{RUN} --overwrite"
-        " -p model {MODEL:q} -p data {DATA:q} -p device {DEVICE:q} -p seed {SEED} -p profile {SETTINGS}"
+        " -p model {MODEL:q} -p data {DATA:q} -p device {DEVICE:q} -p dtype {DTYPE:q} -p seed {SEED}"
+        " -p profile {params.profile}"
 
 
 use rule alone as base with:
@@ -195,15 +198,15 @@ rule open_vocabulary:
     params:
         data=config.get("panoptic") or "figures",
         profile="paper" if REFERENCE else SETTINGS,
-        variants="-p variants empty,true,control,random,clip" if REFERENCE or PROFILE == "paper" else "",
+        variants="-p variants empty,true,control,plain,random,clip" if REFERENCE or PROFILE == "paper" else "",
     threads: 1
     resources:
         mem_mb=needs.memory(MODEL),
         gpu=needs.gpus(DEVICE),
     shell:
         "{sys.executable} -m kp_helpers.reproduce {input} results/{VOCABULARY}/{RUN} --overwrite"
-        " -p model {MODEL:q} -p data {params.data:q} -p device {DEVICE:q} -p seed {SEED} -p profile {params.profile}"
-        " {params.variants}"
+        " -p model {MODEL:q} -p data {params.data:q} -p device {DEVICE:q} -p dtype {DTYPE:q} -p seed {SEED}"
+        " -p profile {params.profile} {params.variants}"
 
 
 # The longest begin first, as does the base that they wait for, so that in the end no core is idle.

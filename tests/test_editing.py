@@ -1,5 +1,7 @@
 """The instructed model and its training: against diffusers, formulas by hand and the model that it was."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -7,8 +9,8 @@ from diffusers import DDIMScheduler, StableDiffusionInstructPix2PixPipeline
 
 from kp_helpers import diffusion
 from kp_helpers.diffusion import ModelError
-from kp_helpers.editing import filters, instructed, training
-from kp_helpers.editing.pairs import Pairs
+from kp_helpers.editing import evaluate, filters, instructed, training
+from kp_helpers.editing.pairs import Pairs, model_pairs
 from kp_helpers.figures.edit_scores import Scores
 from kp_helpers.figures.judge import Judge, Similarities
 
@@ -139,6 +141,30 @@ def test_pairs_on_disk(tmp_path):
     both = Pairs.load(first, first)
     assert len(both) == 4 and both.instructions == [["a"], ["b", "c"]] * 2
     torch.testing.assert_close(both.before[2:].float(), latents, atol=1e-2, rtol=1e-2)
+
+
+def test_pairs_of_the_model_are_made_once(figures, tmp_path, monkeypatch):
+    pairs, drawn = model_pairs(figures, tmp_path, triplets=1, each=2)
+    assert len(pairs) == len(drawn) == 2 and drawn[0] is drawn[1]
+    assert (pairs.before[0] - pairs.before[1]).abs().mean() > 0.1, "noise of their own"
+    assert pairs.instructions[0] == [drawn[0].instruction(wording) for wording in range(4)]
+    monkeypatch.setattr("kp_helpers.editing.pairs.generate_pairs", None)
+    again, _ = model_pairs(figures, tmp_path, triplets=1, each=2)
+    assert torch.equal(again.after, pairs.after)
+
+
+def test_three_sets_of_pairs_teach_alike_and_are_measured_alike(figures, tmp_path, monkeypatch):
+    monkeypatch.setattr("kp_helpers.editing.pairs.SHARD", 2)
+    latents = torch.randn(2, 4, 32, 32, generator=torch.Generator().manual_seed(0))
+    for name in ("filtered", "unfiltered"):
+        Pairs(latents, -latents, [["make the ball red"]] * 2).save(tmp_path / f"{name}.safetensors")
+    (tmp_path / "filters.json").write_text('{"kept": 2}')
+    found = evaluate.compare_pairs(figures, tmp_path, steps=1, count=1)
+    (tmp_path / "pairs.json").write_text(json.dumps(found))
+    scores, content = evaluate.load(tmp_path / "pairs.json")
+    assert [len(one.changed) for one in scores.values()] == [1, 1, 1]
+    assert scores["filtered"] == scores["unfiltered"] != scores["rendered"]
+    assert content["yields"] == {"kept": 2} and content["base"] == figures.fingerprint
 
 
 def test_filters_and_the_best_of_each_triplet():

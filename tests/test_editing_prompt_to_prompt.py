@@ -70,6 +70,17 @@ def test_blending_keeps_the_rest(figures):
     assert 0.05 < same < 1
 
 
+def test_each_pair_may_hand_self_attention_over_for_a_share_of_its_own(figures):
+    said, edited = ["a person with a red ball"] * 2, ["a person with a blue dog"] * 2
+    own = p2p.refined(figures, said, edited, self_until=torch.tensor([0.0, 1.0]))
+    mixed = p2p.generate_pairs(figures, said, edited, own, **SHORT)[1]
+    for row, until in enumerate((0.0, 1.0)):
+        control = p2p.refined(figures, said, edited, self_until=until)
+        alone = p2p.generate_pairs(figures, said, edited, control, **SHORT)[1]
+        torch.testing.assert_close(mixed[row], alone[row], atol=1e-4, rtol=1e-4)
+    assert (mixed[0] - alone[0]).abs().max() > 1e-2
+
+
 def test_a_heavier_word_changes_the_picture(figures):
     said = ["a person with a red ball"]
     control = p2p.replaced(figures, said, said)

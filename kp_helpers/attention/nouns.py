@@ -26,9 +26,9 @@ def mask_logits(queries: Sequence[Query], masks: torch.Tensor, keys: dict[str, t
     """
     total = 0
     for query in queries:
-        values = query.values[0]
+        values = query.values[0].float()
         inside = F.adaptive_avg_pool2d(masks[:, None].float(), values.shape[-2:])[:, 0]
         inside = inside / inside.sum((1, 2), keepdim=True).clamp(min=1e-6)
         pooled = torch.einsum("qhw,mdhw->qmd", inside, values)
-        total = total + torch.einsum("qmd,...md->q...", pooled, keys[query.layer]) / len(values)
+        total = total + torch.einsum("qmd,...md->q...", pooled, keys[query.layer].float()) / len(values)
     return total

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from kp_helpers.config.command import run_command
+from kp_helpers.store import replace_file
 
 SETS = ("rendered", "filtered", "unfiltered")
 """Pairs to train on: the renderer's, or the model's with and without filters."""
@@ -31,13 +32,17 @@ def _parser() -> argparse.ArgumentParser:
     pairs.add_argument("--triplets", type=int, default=100, help="captions, edited captions (100)")
     pairs.add_argument("--each", type=int, default=20, help="pairs of each triplet (20)")
     pairs.set_defaults(run=_pairs)
+    compare = commands.add_parser("compare", help="train on each of the three alike, and measure: pairs.json")
+    compare.add_argument("--steps", type=int, default=1200, help="optimiser steps of each (1200)")
+    compare.add_argument("--edits", type=int, default=100, help="held-out edits (100)")
+    compare.set_defaults(run=_compare)
     measure = commands.add_parser("measure", help="the whole table of evaluation.json")
     measure.add_argument("--model", type=Path, metavar="FILE", help="a trained model (the shipped one)")
     measure.add_argument("--edits", type=int, default=200, help="held-out edits (200)")
     measure.add_argument("--few", type=int, default=48, help="edits for the slow comparisons (48)")
     measure.add_argument("--json", type=Path, metavar="FILE", help="where it goes (in the folder)")
     measure.set_defaults(run=_measure)
-    for command in (train, pairs, measure):
+    for command in (train, pairs, compare, measure):
         command.add_argument("--folder", type=Path, default=Path("build/editing"), help="(build/editing)")
         command.add_argument("--device", default="auto", help="cpu or cuda (auto)")
     return parser
@@ -69,20 +74,29 @@ def _pairs(options) -> None:
     print(json.dumps(yields, indent=1))
 
 
+def _compare(options) -> None:
+    from kp_helpers import diffusion
+    from kp_helpers.editing.evaluate import PAIRS, compare_pairs
+
+    base = diffusion.load("figures", options.device)
+    compared = compare_pairs(base, options.folder, options.steps, options.edits)
+    print(_written(options.folder / PAIRS.name, compared))
+
+
 def _measure(options) -> None:
     from kp_helpers import diffusion
     from kp_helpers.editing import instructed
     from kp_helpers.editing.evaluate import evaluate
-    from kp_helpers.store import replace_file
 
     base = diffusion.load("figures", options.device)
     unet = instructed.load(base, options.model or instructed.SHIPPED)
     measured = evaluate(base, unet, options.edits, options.few)
-    filters = options.folder / "filters.json"
-    measured["filters"] = json.loads(filters.read_text()) if filters.exists() else {}
-    text = json.dumps(measured) + "\n"
-    target = options.json or options.folder / "evaluation.json"
-    print(replace_file(target, lambda partial: partial.write_text(text)))
+    print(_written(options.json or options.folder / "evaluation.json", measured))
+
+
+def _written(path: Path, values: dict) -> Path:
+    text = json.dumps(values) + "\n"
+    return replace_file(path, lambda partial: partial.write_text(text))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ import torch
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.editing.instructed import decode
 from kp_helpers.editing.pairs import Pairs, model_pairs
-from kp_helpers.figures.edits import TRAINING, edits, images_of
+from kp_helpers.editing.ways import fast
+from kp_helpers.figures.edits import TRAINING, Edit, edits, images_of
 from kp_helpers.figures.judge import Judge, Similarities
 from kp_helpers.store import replace_file
 
@@ -45,25 +46,26 @@ def filtered_pairs(diffusion: Diffusion, folder: Path, triplets: int, each: int)
     The thresholds are those that nine of ten pairs of the renderer pass: the paper's are of another CLIP.
     """
     true = edits(_TRUE_PAIRS, first=TRAINING)
-    judges = {part: Judge(part) for part in ("clip", "judge")}
-    captions = [one.caption for one in true], [one.edited for one in true]
-    pictures = [images_of(true, side) for side in (0, 1)]
-    seen = judges["clip"].similarities(*pictures, *captions)
+    seen = _seen(Judge("clip"), true, *(images_of(true, side) for side in (0, 1)))
     thresholds = {name: float(values.quantile(0.1)) for name, values in by_filter(seen).items()}
-    pairs, own = model_pairs(diffusion, triplets, each)
-    captions = [one.caption for one in own], [one.edited for one in own]
+    with fast(diffusion):
+        pairs, own = model_pairs(diffusion, folder, triplets, each)
     pictures = [decode(diffusion, latents) for latents in (pairs.before, pairs.after)]
-    seen, judged = (judge.similarities(*pictures, *captions) for judge in judges.values())
+    seen, judged = (_seen(Judge(part), own, *pictures) for part in ("clip", "judge"))
     own_passed, papers_passed = passed(seen, thresholds), passed(seen, PAPERS)
     kept = best_of(seen.direction, own_passed["all"], torch.arange(len(pairs)) // each)
     drawn = torch.randperm(len(pairs), generator=torch.Generator().manual_seed(0))[: len(kept)]
     for name, rows in (("filtered", kept), ("unfiltered", drawn)):
         said = [pairs.instructions[row] for row in rows]
         Pairs(pairs.before[rows], pairs.after[rows], said).save(folder / f"{name}.safetensors")
-    yields = {"pairs": len(pairs), "kept": len(kept), "thresholds": thresholds}
+    yields = {"pairs": len(pairs), "each": each, "kept": len(kept), "thresholds": thresholds}
     yields["passed"] = {name: float(one.float().mean()) for name, one in own_passed.items()}
     yields["passed_papers"] = {name: float(one.float().mean()) for name, one in papers_passed.items()}
-    yields["second_clip"] = {"kept": float(judged.direction[kept].mean())}
-    yields["second_clip"]["drawn"] = float(judged.direction[drawn].mean())
+    directions = {"kept": judged.direction[kept], "drawn": judged.direction[drawn]}
+    yields["second_clip"] = {name: float(one.mean()) for name, one in directions.items()}
     replace_file(folder / "filters.json", lambda partial: partial.write_text(json.dumps(yields)))
     return yields
+
+
+def _seen(judge: Judge, edits: list[Edit], before: torch.Tensor, after: torch.Tensor) -> Similarities:
+    return judge.similarities(before, after, [one.caption for one in edits], [one.edited for one in edits])

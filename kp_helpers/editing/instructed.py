@@ -118,7 +118,8 @@ def edit(
     seen = torch.cat([torch.zeros_like(picture), picture, picture])
     told = torch.cat([silent, silent, said])
     for timestep in schedule.timesteps:
-        predicted = unet(torch.cat([noised.repeat(3, 1, 1, 1), seen], dim=1), timestep, told).sample.float()
+        given = torch.cat([noised.repeat(3, 1, 1, 1), seen], dim=1).to(told)
+        predicted = unet(given, timestep, told).sample.float()
         step = guided(*predicted.chunk(3), image_scale, text_scale)
         noised = schedule.step(step, timestep, noised).prev_sample
     return noised.cpu()
@@ -127,7 +128,7 @@ def edit(
 @torch.no_grad()
 def decode(diffusion: Diffusion, latents: torch.Tensor) -> torch.Tensor:
     """Images (n, 3, H, W) in [0,1] of latents of unit variance, on the CPU."""
-    scaled = latents.to(diffusion.device) / diffusion.vae.config.scaling_factor
+    scaled = latents.to(diffusion.device, diffusion.vae.dtype) / diffusion.vae.config.scaling_factor
     with torch.autocast(diffusion.device.type, enabled=False):
         parts = [diffusion.vae.decode(part).sample for part in scaled.split(50)]
     return (torch.cat(parts).float() / 2 + 0.5).clamp(0, 1).cpu()

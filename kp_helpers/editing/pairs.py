@@ -1,4 +1,4 @@
-"""Pairs of pictures to train on, as latents in shards on disk: drawn by the renderer."""
+"""Pairs of pictures to train on, as latents in shards on disk: drawn by the renderer, or by the model."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,11 @@ from kp_helpers.editing.prompt_to_prompt import generate_pairs, refined
 from kp_helpers.figures.edits import KINDS, TEMPLATES, TRAINING, Edit, draw_edit, images_of
 
 SHARD = 500
-_BATCH, _AT_ONCE = 50, 4
+_BATCH, _AT_ONCE = 50, 8
+_OF_MODEL = 500_000
+"""Edits that the model draws have seeds that begin so much later than those of the renderer."""
+_STEPS = 10
+"""Of each pair that the model draws: twice as many pairs as with Prompt-to-Prompt's own 20."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class Pairs:
 def encode(diffusion: Diffusion, images: torch.Tensor) -> torch.Tensor:
     """Latents of images (n, 3, H, W) in [0,1], on the CPU, a few images at a time."""
     with torch.autocast(diffusion.device.type, enabled=False):
-        return torch.cat([diffusion.encode_image(part).cpu() for part in images.split(_BATCH)])
+        return torch.cat([diffusion.encode_image(part).float().cpu() for part in images.split(_BATCH)])
 
 
 def training_instructions(edit: Edit) -> list[str]:
@@ -64,26 +68,39 @@ def rendered_pairs(diffusion: Diffusion, folder: Path, count: int) -> Pairs:
 
 
 def model_pairs(
-    diffusion: Diffusion, triplets: int, each: int = 20, seed: int = 0
+    diffusion: Diffusion, folder: Path, triplets: int, each: int = 20
 ) -> tuple[Pairs, list[Edit]]:
     """Pairs that the model makes with Prompt-to-Prompt, `each` of every triplet, and the edit of each.
+
+    They are made once, a shard of one triplet of each kind at a time: shards in `folder` are kept.
+    """
+    drawn = [draw_edit(TRAINING + _OF_MODEL + n, KINDS[n % len(KINDS)]) for n in range(triplets)]
+    paths = []
+    for first in tqdm(range(0, triplets, len(KINDS)), desc="pairs of the model", unit="shard"):
+        part = drawn[first : first + len(KINDS)]
+        path = folder / f"model-{each}-{first:04d}-{first + len(part):04d}.safetensors"
+        if not path.exists():
+            made = [_pairs_of(diffusion, edit, each, first + n) for n, edit in enumerate(part)]
+            before, after = (torch.cat(latents) for latents in zip(*made, strict=True))
+            said = [training_instructions(edit) for edit in part for _ in range(each)]
+            Pairs(before, after, said).save(path)
+        paths.append(path)
+    return Pairs.load(*paths), [edit for edit in drawn for _ in range(each)]
+
+
+def _pairs_of(diffusion: Diffusion, edit: Edit, count: int, number: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Latents before and after, (count, 4, h, w) each, of a triplet.
 
     As the paper does, the share of the steps in which self-attention is handed over is drawn anew for every
     pair, from .1 to .9: how much a picture may change depends on the edit.
     """
-    edits = [draw_edit(TRAINING + 500_000 + n, KINDS[n % len(KINDS)]) for n in range(triplets)]
-    before, after = [], []
-    for number, edit in enumerate(tqdm(edits, desc="pairs of the model", unit="triplet")):
-        generator = torch.Generator().manual_seed(1000 * seed + number)
-        for first in range(0, each, _AT_ONCE):
-            count = min(_AT_ONCE, each - first)
-            said = [edit.caption] * count, [edit.edited] * count
-            until = 0.1 + 0.8 * float(torch.rand(1, generator=generator))
-            control = refined(diffusion, *said, self_until=until)
-            pair = generate_pairs(
-                diffusion, *said, control, seed=int(torch.randint(2**31, (1,), generator=generator))
-            )
-            before.append(pair[0])
-            after.append(pair[1])
-    edits = [edit for edit in edits for _ in range(each)]
-    return Pairs(torch.cat(before), torch.cat(after), [training_instructions(e) for e in edits]), edits
+    generator = torch.Generator().manual_seed(number)
+    made = []
+    for first in range(0, count, _AT_ONCE):
+        n = min(_AT_ONCE, count - first)
+        said = [edit.caption] * n, [edit.edited] * n
+        until = 0.1 + 0.8 * torch.rand(n, generator=generator)
+        control = refined(diffusion, *said, self_until=until)
+        seed = int(torch.randint(2**31, (1,), generator=generator))
+        made.append(generate_pairs(diffusion, *said, control, seed=seed, steps=_STEPS))
+    return tuple(torch.cat(latents) for latents in zip(*made, strict=True))

@@ -25,21 +25,21 @@ STEPS, GUIDANCE = 20, 4.0
 class Control:
     """How attention is handed over. mapper (n, L, L): which source token each target token looks like;
     shared (n, L): 1 where a target token has such a one; scales (n, L): what its attention is multiplied
-    by. cross_until, self_until: share of the steps, from the first. blend: words (n, 2, L) bool whose places
-    alone may change, or None.
+    by. cross_until, self_until: share of the steps, from the first; self_until may be (n,), a share a pair.
+    blend: words (n, 2, L) bool whose places alone may change, or None.
     """
 
     mapper: torch.Tensor
     shared: torch.Tensor
     scales: torch.Tensor
     cross_until: float = 0.8
-    self_until: float = 0.4
+    self_until: float | torch.Tensor = 0.4
     blend: torch.Tensor | None = None
 
-    def on(self, device: torch.device) -> "Control":
-        """The same on a device."""
+    def on(self, like: torch.Tensor) -> "Control":
+        """The same on a tensor's device and in its precision."""
         names = ("mapper", "shared", "scales")
-        return replace(self, **{name: getattr(self, name).to(device) for name in names})
+        return replace(self, **{name: getattr(self, name).to(like) for name in names})
 
     def cross(self, source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """A* = scale [f(A_src) a + A_tgt (1 - a)], of attention (n, heads, pixels, L)."""
@@ -144,14 +144,14 @@ def generate_pairs(
     scale = torch.full((2 * n, 1, 1, 1), guidance, device=noised.device)
     if start is not None:
         scale[:n] = 1
-    exchange = _Exchange(control and control.on(noised.device), n, steps)
+    exchange = _Exchange(control and control.on(context), n, steps)
     layers = {
         name: exchange for name, m in diffusion.unet.named_modules() if name.endswith((".attn1", ".attn2"))
     }
     with processors(diffusion.unet, layers):
         for step, timestep in enumerate(schedule.timesteps):
             exchange.step = step
-            out = diffusion.unet(noised.repeat(2, 1, 1, 1), timestep, context).sample.float()
+            out = diffusion.unet(noised.repeat(2, 1, 1, 1).to(context), timestep, context).sample.float()
             silent, told = out.chunk(2)
             noised = schedule.step(silent + scale * (told - silent), timestep, noised).prev_sample
             noised = exchange.blend(noised)
@@ -167,9 +167,8 @@ def inverted(
     schedule.set_timesteps(steps)
     context, latents = diffusion.encode_text(list(captions)), latents.to(diffusion.device)
     for timestep in schedule.timesteps:
-        latents = schedule.step(
-            diffusion.unet(latents, timestep, context).sample.float(), timestep, latents
-        ).prev_sample
+        predicted = diffusion.unet(latents.to(context), timestep, context).sample.float()
+        latents = schedule.step(predicted, timestep, latents).prev_sample
     return latents.cpu()
 
 
@@ -202,8 +201,9 @@ class _Exchange:
             self.maps.append(torch.stack([source.mean(1), target.mean(1)], dim=1))
         if crosses and done < control.cross_until:
             target = control.cross(source, target)
-        elif not crosses and done < control.self_until:
-            target = source
+        elif not crosses:
+            taken = torch.as_tensor(control.self_until, device=target.device) > done
+            target = torch.where(taken.view(-1, 1, 1, 1), source, target)
         return torch.cat([shares[: 3 * self.n], target])
 
     def blend(self, noised: torch.Tensor) -> torch.Tensor:

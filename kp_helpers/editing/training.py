@@ -66,8 +66,8 @@ def loss_at(
     noised = abar.sqrt() * batch.after + (1 - abar).sqrt() * batch.noise
     wanted = abar.sqrt() * batch.noise - (1 - abar).sqrt() * batch.after
     picture = batch.before / diffusion.vae.config.scaling_factor * ~batch.no_picture[:, None, None, None]
-    seen = torch.cat([noised, picture], dim=1).to(device)
     context = context_of(diffusion, batch.texts)
+    seen = torch.cat([noised, picture], dim=1).to(context)
     with torch.autocast(device.type, precision, enabled=precision != torch.float32):
         predicted = unet(seen, batch.timestep.to(device), context).sample
     error = (predicted.float() - wanted.to(device)).square().mean(dim=1)
@@ -126,7 +126,7 @@ def weights(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
 
 def train_instructed(diffusion: Diffusion, pairs: Pairs, folder: Path, settings: LoopSettings = SETTINGS):
     """Train from the base U-Net, or go on from where `folder` stopped; returns the averaged U-Net."""
-    unet = widened(diffusion.unet).to(memory_format=torch.channels_last).requires_grad_(True)
+    unet = widened(diffusion.unet).float().to(memory_format=torch.channels_last).requires_grad_(True)
     unet.set_attn_processor(AttnProcessor())  # its backward pass is faster on a CPU than the fused one's
 
     def loss(step: int) -> dict[str, torch.Tensor]:

@@ -43,9 +43,9 @@ def ways(diffusion: Diffusion, unet) -> dict[str, Callable[[Sequence[Edit]], tor
     }
 
 
-def autoencoded(diffusion: Diffusion, edits: Sequence[Edit], side: int = 1) -> torch.Tensor:
-    """The pictures after the edits (or with side 0, those before: copying) as the autoencoder gives them."""
-    return decode(diffusion, encode(diffusion, images_of(edits, side)))
+def autoencoded(diffusion: Diffusion, edits: Sequence[Edit]) -> torch.Tensor:
+    """The pictures after the edits as the autoencoder gives them."""
+    return decode(diffusion, encode(diffusion, images_of(edits, 1)))
 
 
 @torch.no_grad()
@@ -62,7 +62,8 @@ def sdedit(diffusion: Diffusion, edits: Sequence[Edit], strength: float = 0.7, s
     noised = noise if strength == 1 else diffusion.add_noise(latents, int(left[0]), noise=noise)
     context = diffusion.encode_text([""] * len(edits) + [edit.edited for edit in edits])
     for timestep in left:
-        silent, told = diffusion.unet(noised.repeat(2, 1, 1, 1), timestep, context).sample.float().chunk(2)
+        given = noised.repeat(2, 1, 1, 1).to(context)
+        silent, told = diffusion.unet(given, timestep, context).sample.float().chunk(2)
         noised = schedule.step(silent + GUIDANCE * (told - silent), timestep, noised).prev_sample
     return decode(diffusion, noised)
 

@@ -117,7 +117,7 @@ def untrained(diffusion):
     """The same model with a U-Net of random weights, always the same ones."""
     torch.manual_seed(0)
     unet = UNet2DConditionModel.from_config(diffusion.unet.config).eval().requires_grad_(False)
-    return replace(diffusion, unet=unet.to(diffusion.device))
+    return replace(diffusion, unet=unet.to(diffusion.device, diffusion.unet.dtype))
 
 
 def _levels(levels: dict[int, list[dict]]) -> dict[str, dict[str, float]]:

@@ -42,7 +42,7 @@ def freeze(model: Diffusion, level: int = 0) -> Frozen:
     """`model` with its CLIP: the shipped one, that in its folder `clip`, or CLIP ViT-L/14 from the hub."""
     own = model.folder / "clip"
     name = "figures" if model.name in SHIPPED else own if own.is_dir() else _HUB_CLIP
-    return Frozen(model, load_clip(name), level, model.encode_text([""]).cpu())
+    return Frozen(model, load_clip(name), level, model.encode_text([""]).float().cpu())
 
 
 def as_images(pictures: list[np.ndarray]) -> torch.Tensor:

@@ -67,11 +67,21 @@ class Segmenter:
         return Found(*merge.panoptic(*pieces, self.names, things), merge.semantic(*pieces))
 
     def counts(
-        self, proposals: Sequence[Proposals], pictures: PanopticPictures, weights: Weights
+        self,
+        proposals: Sequence[Proposals],
+        pictures: PanopticPictures,
+        weights: Weights,
+        as_one: bool = False,
     ) -> np.ndarray:
-        """(n, C, 6): what each picture adds to each class, as `metrics.panoptic` counts it."""
+        """(n, C, 6): what each picture adds to each class, as `metrics.panoptic` counts it; (n, 1, 6) with
+        all classes taken as one, which asks of masks alone.
+        """
+        names = ("any",) if as_one else self.names
         rows = []
         for own, truth in zip(proposals, pictures.rows, strict=True):
-            found = self.found(own, weights, pictures.things)
-            rows.append(panoptic_counts(found, truth.segments, truth.labels, self.names))
+            found, labels = self.found(own, weights, pictures.things), truth.labels
+            if as_one:
+                labels = names * len(labels)
+                found = Found(found.segments, names * len(found.labels), np.zeros_like(found.classes))
+            rows.append(panoptic_counts(found, truth.segments, labels, names))
         return np.stack(rows)

@@ -167,11 +167,7 @@ class _Loss:
         return {"loss": self.loss(self.trained.head(maps), list(masks), list(labels))}
 
 
-def shipped(supervision: str, split: int, frozen: Frozen) -> Trained:
-    """A head that comes with the kit, for the figures model."""
-    return Trained.load(SHIPPED / f"{supervision}-{split}.safetensors", frozen)
-
-
-def is_shipped(supervision: str, split: int) -> bool:
-    """Whether such a head comes with the kit."""
-    return (SHIPPED / f"{supervision}-{split}.safetensors").exists()
+def shipped(supervision: str, split: int, frozen: Frozen) -> Trained | None:
+    """A head that comes with the kit, for the figures model; None where there is none."""
+    path = SHIPPED / f"{supervision}-{split}.safetensors"
+    return Trained.load(path, frozen) if path.exists() else None
