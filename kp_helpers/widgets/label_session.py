@@ -52,7 +52,8 @@ class LabelSession:
         if not self.folder.is_dir():
             raise DataError(f"{self.folder}: no such folder of images")
         names = image_names(self.folder)
-        sizes, self.skipped = check_images([self.folder / name for name in names], rotation="apply")
+        sizes, unreadable = check_images([self.folder / name for name in names], rotation="apply")
+        self.skipped = [str(error) for error in unreadable]
         self.skipped += [f"{number} {kind}" for kind, number in unread(self.folder).items()]
         self.pictures = [name for name in names if self.folder / name in sizes]
         self.state, self._decided = VISIBLE, []

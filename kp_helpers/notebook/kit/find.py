@@ -12,12 +12,9 @@ from tqdm.auto import tqdm
 
 from kp_helpers.data import formats, write_coco
 from kp_helpers.diffusion import Diffusion
-from kp_helpers.heatmaps import inside_mask
-from kp_helpers.keypoints import hit_probability, runner_up
 from kp_helpers.notebook import display
-from kp_helpers.notebook.kit.pictures import Pictures
-from kp_helpers.predict import opened
-from kp_helpers.reading import read_keypoints
+from kp_helpers.notebook.kit.pictures import WHOLE, Pictures
+from kp_helpers.predict import Reader, opened, together
 from kp_helpers.store import replace_file
 
 if TYPE_CHECKING:
@@ -28,9 +25,7 @@ if TYPE_CHECKING:
 class Found:
     """Keypoints on pictures.
 
-    table: picture, keypoint, x, y (pixels of the picture) and score: `keypoints.hit_probability`, that the
-    point is within a twentieth of the picture. It was fitted for `teach`'s preset "best" on the figures
-    world; of other keypoints and models it ranks pictures, and is no probability.
+    table: picture, keypoint, x, y (pixels of the picture) and score, as of `predict.Located`.
     """
 
     shots: Pictures
@@ -69,13 +64,11 @@ class Found:
         """
         return self._written(write_coco, path)
 
-    def to_sleap(self, path: str | Path, like: str | Path | None = None) -> Path:
-        """Write SLEAP's .slp with scores, as `to_coco`; like: another .slp, whose limbs are taken over."""
-        return self._written(formats.write_slp, path, formats.edges_of(Path(like)) if like else ())
-
-    def to_deeplabcut(self, path: str | Path) -> Path:
-        """Write DeepLabCut's CSV with scores as likelihoods, as `to_coco`."""
-        return self._written(formats.write_deeplabcut, path)
+    def to_labels(self, path: str | Path, like: str | Path) -> Path:
+        """Write for another tool. like: a file of labels, whose format, skeleton and names of pictures are
+        taken over; or "SLEAP", "DeepLabCut", "Label Studio", "YOLO" or "CVAT".
+        """
+        return self._written(formats.write_labels, path, like)
 
     def _written(self, write: Callable, path: str | Path, *more) -> Path:
         if self.shots.root is None:
@@ -86,32 +79,31 @@ class Found:
         return write(path, self.shots.samples, self.points(), self.shots.root, scores, *more)
 
 
-@torch.no_grad()
-def find(
-    keypoint: "Taught | Discovered | str | Path", shots: Pictures, model: Diffusion | None = None
-) -> Found:
-    """A keypoint that was taught, or those that were discovered, on pictures of any size.
+def find(keypoint, shots: Pictures, model: Diffusion | None = None) -> Found:
+    """A keypoint that was taught, those that were discovered, or several that were taught with one preset,
+    which share the passes of the U-Net; on pictures of any size.
 
-    keypoint: also the file that its `save` wrote; then model is the one that it was learned on.
+    keypoint: what `teach` or `discover` returned, or the file that its `save` wrote; then model is the one
+    that it was learned on. A list of them is read at once.
 
     >>> foot.find(shots).to_csv("feet.csv")
+    >>> find([foot, head], shots).show()
     >>> find("foot.safetensors", shots, load("figures")).show()
     """
-    if isinstance(keypoint, str | Path):
-        if model is None:
-            raise ValueError(f"{keypoint}: model is None, expected the model that it was learned on")
-        reader = opened(model, Path(keypoint))
-    else:
-        model, reader = keypoint.model, keypoint.reader()
+    several = keypoint if isinstance(keypoint, list | tuple) else [keypoint]
+    reader = together([_reader(one, model) for one in several])
     rows = []
-    for number in tqdm(range(len(shots)), desc="find", unit="picture"):
-        framed = shots[number : number + 1].framed(model.image_size)
-        maps = reader.maps(framed.images)
-        points = read_keypoints(maps, reader.settings, framed.inside).cpu()
-        mask = inside_mask(framed.inside, maps.shape[-1])
-        sure = hit_probability(runner_up(maps.cpu(), points, inside=mask)).tolist()
-        for name, place, score in zip(reader.names, points, sure, strict=True):
-            x, y = framed.squares[0].to_frame(place.double()).tolist()
-            about = {"number": number, "picture": shots[number].name, "keypoint": name}
-            rows.append({**about, "x": x, "y": y, "score": score})
+    for number, shot in enumerate(tqdm(shots, desc="find", unit="picture")):
+        located = reader.locate(shot, WHOLE)
+        for name, (x, y) in located.points.items():
+            about = {"number": number, "picture": shot.name, "keypoint": name}
+            rows.append({**about, "x": x, "y": y, "score": located.scores[name]})
     return Found(shots, pd.DataFrame(rows))
+
+
+def _reader(keypoint: "Taught | Discovered | str | Path", model: Diffusion | None) -> Reader:
+    if not isinstance(keypoint, str | Path):
+        return keypoint.reader()
+    if model is None:
+        raise ValueError(f"{keypoint}: model is None, expected the model that it was learned on")
+    return opened(model, Path(keypoint))
