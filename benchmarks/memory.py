@@ -10,6 +10,7 @@ import argparse
 import json
 import sys
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import torch
 
 from benchmarks import cases, measure, shapes
 from kp_helpers import reading
+from kp_helpers.attention import unet_pass
 from kp_helpers.config import AppendedStage, TestTime
 from kp_helpers.stages import AppendedTokens, Run
 from kp_helpers.store import replace_file
@@ -53,11 +55,10 @@ def _measured(shape: str, dtype: str, device: str, job: str) -> tuple[int, int]:
     """Bytes of U-Net and VAE, and of all at its largest."""
     model = shapes.load(shape, device, getattr(torch, dtype))
     setup = cases.Setup(model)
-    if job == CHECKPOINTED:
-        model.unet.enable_gradient_checkpointing()
-        model.unet.train()  # diffusers checkpoints in training only; nothing of these U-Nets drops out
     if job == "reading":
         _reading(setup)
+    elif job == CHECKPOINTED:
+        _checkpointed(setup)
     else:
         _step(setup, "readout" if job == "read-out step" else "coupled")
     weights = [p for network in (model.unet, model.vae) for p in network.parameters()]
@@ -68,6 +69,27 @@ def _step(setup: cases.Setup, mode: str) -> None:
     settings = AppendedStage(mode=mode, ratio=cases.APPENDED / cases.BASE, images_per_step=1)
     points = torch.full((1, 2), 0.4)
     next(iter(Run(AppendedTokens(setup.model, setup.context(), setup.images[:1], points, settings))))
+
+
+def _checkpointed(setup: cases.Setup) -> None:
+    """The backward pass runs the U-Net's blocks again, so what stands in for layers has to be there still.
+
+    Convolutions keep their input here, as torch's do: their substitute is not seen in the backward pass.
+    """
+    unet, names = setup.model.unet, setup.layers
+    unet.enable_gradient_checkpointing()
+    unet.train()  # diffusers checkpoints in training only; nothing of these U-Nets drops out
+    recorders = {
+        name: unet_pass._Recorder(name, [], setup.latents.shape[-2:], name == names[-1]) for name in names
+    }
+    settings = AppendedStage(mode="coupled", ratio=cases.APPENDED / cases.BASE, images_per_step=1)
+    points = torch.full((1, 2), 0.4)
+    stage = AppendedTokens(setup.model, setup.context(), setup.images[:1], points, settings)
+    tokens = stage.start().requires_grad_(True)
+    unet_pass.FrozenConvolutions = nullcontext
+    with unet_pass.frozen(unet), unet_pass.processors(unet, recorders):
+        maps = stage.maps(tokens, 0, 0)
+        sum(stage.losses(maps, stage.views.theta(0, 0), 0).values()).backward()
 
 
 def _reading(setup: cases.Setup) -> None:

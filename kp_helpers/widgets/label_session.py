@@ -108,6 +108,12 @@ class LabelSession:
         at = self.pictures.index(self.picture)
         self._open(self.pictures[at + 1 :] if step > 0 else reversed(self.pictures[:at]))
 
+    def go(self, picture: str) -> None:
+        """To a picture, by its path within the folder."""
+        if picture not in self.pictures:
+            raise DataError(f"{picture}: is no picture of {self.folder} that can be read")
+        self._open([picture])
+
     def reload(self) -> None:
         """Go on with what the file holds now, which someone else may have changed; that is not undone."""
         self._read()

@@ -1,12 +1,13 @@
 """`find`: keypoints on pictures, with scores, in pixels of each picture."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 import torch
+import torch.nn.functional as F
 from matplotlib.figure import Figure
 from tqdm.auto import tqdm
 
@@ -21,28 +22,39 @@ if TYPE_CHECKING:
     from kp_helpers.notebook.kit.learn import Discovered, Taught
 
 
+DOUBTFUL = 0.5
+"""The score below which a point is taken to be as likely wrong as right."""
+
+
 @dataclass(frozen=True, repr=False)
 class Found:
     """Keypoints on pictures.
 
-    table: picture, keypoint, x, y (pixels of the picture) and score, as of `predict.Located`.
+    table: picture, keypoint, x, y (pixels of the picture) and score, as of `predict.Located`. reader: that
+    found them.
     """
 
     shots: Pictures
     table: pd.DataFrame
+    reader: Reader
 
     def __repr__(self) -> str:
         return self.table.drop(columns="number").round(2).to_string(index=False)
 
     def points(self) -> list[dict[str, tuple[float, float]]]:
         """Of each picture its keypoints, name -> (x, y) in pixels of it."""
-        found: list[dict] = [{} for _ in self.shots]
-        for row in self.table.itertuples():
-            found[row.number][row.keypoint] = (row.x, row.y)
-        return found
+        return self._by_picture(lambda row: (row.x, row.y))
+
+    def scores(self) -> list[dict[str, float]]:
+        """Of each picture the scores of its keypoints by their names."""
+        return self._by_picture(lambda row: row.score)
+
+    def doubtful(self) -> pd.DataFrame:
+        """The rows whose score is below `DOUBTFUL`, the least sure first."""
+        return self.table[self.table["score"] < DOUBTFUL].sort_values("score", kind="stable")
 
     def show(self, count: int = 10) -> Figure:
-        """The first pictures with their keypoints."""
+        """The first pictures with their keypoints; a question mark stands at one that is doubtful."""
         few, size = self.shots[:count], 256
         framed = few.framed(size)
         names = list(dict.fromkeys(self.table["keypoint"]))
@@ -51,7 +63,35 @@ class Found:
         if len(names) > len(display.COLOURS):
             each = torch.stack(list(places.values()), dim=1)
             return display.numbered(framed.images, each)
-        return display.keypoints(framed.images, places)
+        doubts = {name: [own[name] < DOUBTFUL for own in self.scores()[:count]] for name in names}
+        return display.keypoints(framed.images, places, doubtful=doubts)
+
+    def maps(self, number: int) -> Figure:
+        """A picture, and the map that each of its keypoints was read from."""
+        framed = self.shots[number : number + 1].framed(self.reader.diffusion.image_size)
+        maps = dict(zip(self.reader.names, self.reader.maps(framed.images).cpu(), strict=True))
+        return display.heat_maps(framed.images[0], maps, title=self.shots[number].name)
+
+    @torch.no_grad()
+    def next_to_label(self, labelled: Sequence[int]) -> int:
+        """The number in the table of the picture whose label would teach most; labelled: those that have one.
+
+        That with the largest product of its doubt, 1 - the mean of its scores, and how little it looks like
+        the nearest labelled one: the distance of their latents, averaged over 8 x 8 squares.
+        """
+        rest = [number for number in range(len(self.shots)) if number not in set(labelled)]
+        if not rest or not labelled:
+            found = f"{len(labelled)} of {len(self.shots)} pictures are labelled"
+            raise ValueError(f"{found}, expected some with a label and some without")
+        model = self.reader.diffusion
+        looks = []
+        for number in range(len(self.shots)):
+            framed = self.shots[number : number + 1].framed(model.image_size)
+            looks.append(F.adaptive_avg_pool2d(model.encode_image(framed.images), 8).flatten().float().cpu())
+        known = torch.stack([looks[number] for number in labelled])
+        unlike = torch.cdist(torch.stack(looks), known).amin(dim=1).tolist()
+        doubt = [1 - sum(own.values()) / len(own) for own in self.scores()]
+        return max(rest, key=lambda number: doubt[number] * unlike[number])
 
     def to_csv(self, path: str | Path) -> Path:
         """Write the table."""
@@ -73,10 +113,13 @@ class Found:
     def _written(self, write: Callable, path: str | Path, *more) -> Path:
         if self.shots.root is None:
             raise ValueError("these pictures are of no folder, expected those of pictures(FOLDER)")
-        scores: list[dict] = [{} for _ in self.shots]
+        return write(path, self.shots.samples, self.points(), self.shots.root, self.scores(), *more)
+
+    def _by_picture(self, what: Callable) -> list[dict]:
+        found: list[dict] = [{} for _ in self.shots]
         for row in self.table.itertuples():
-            scores[row.number][row.keypoint] = row.score
-        return write(path, self.shots.samples, self.points(), self.shots.root, scores, *more)
+            found[row.number][row.keypoint] = what(row)
+        return found
 
 
 def find(keypoint, shots: Pictures, model: Diffusion | None = None) -> Found:
@@ -98,7 +141,7 @@ def find(keypoint, shots: Pictures, model: Diffusion | None = None) -> Found:
         for name, (x, y) in located.points.items():
             about = {"number": number, "picture": shot.name, "keypoint": name}
             rows.append({**about, "x": x, "y": y, "score": located.scores[name]})
-    return Found(shots, pd.DataFrame(rows))
+    return Found(shots, pd.DataFrame(rows), reader)
 
 
 def _reader(keypoint: "Taught | Discovered | str | Path", model: Diffusion | None) -> Reader:
