@@ -1,13 +1,16 @@
-"""The largest memory that one coupled step and one reading take, measured: `python -m benchmarks.memory`.
+"""The largest memory that one step and one reading take, measured: `python -m benchmarks.memory`.
 
-A step is one image with its view, as the third stage takes them one pair at a time; a reading is one picture
-under two views, which go through the U-Net at once. Each is done once, in a process of its own.
+A step is one image with its view, as the third stage takes them one pair at a time, in coupled or in
+read-out mode; "checkpointed" is the coupled step with gradient checkpointing of the U-Net, which no setting
+turns on. A reading is one picture under two views, which go through the U-Net at once. Each is done once, in
+a process of its own.
 """
 
 import argparse
 import json
 import sys
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -15,12 +18,14 @@ import torch
 
 from benchmarks import cases, measure, shapes
 from kp_helpers import reading
+from kp_helpers.attention import unet_pass
 from kp_helpers.config import AppendedStage, TestTime
 from kp_helpers.stages import AppendedTokens, Run
 from kp_helpers.store import replace_file
 
 DTYPES = ("float32", "bfloat16")
-JOBS = ("step", "reading")
+JOBS = ("step", "read-out step", "reading")
+CHECKPOINTED = "checkpointed step"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -29,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--shape", choices=shapes.SHAPES, required=True)
     parser.add_argument("--dtype", choices=DTYPES, required=True, help="of the weights")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--job", choices=JOBS, action="append", help="one alone (both)")
+    parser.add_argument("--job", choices=(*JOBS, CHECKPOINTED), action="append", help="one alone")
     parser.add_argument("--json", type=Path, default=Path("results/benchmarks/memory.json"))
     options = parser.parse_args(arguments)
     rows = json.loads(options.json.read_text()) if options.json.exists() else []
@@ -50,15 +55,41 @@ def _measured(shape: str, dtype: str, device: str, job: str) -> tuple[int, int]:
     """Bytes of U-Net and VAE, and of all at its largest."""
     model = shapes.load(shape, device, getattr(torch, dtype))
     setup = cases.Setup(model)
-    (_step if job == "step" else _reading)(setup)
+    if job == "reading":
+        _reading(setup)
+    elif job == CHECKPOINTED:
+        _checkpointed(setup)
+    else:
+        _step(setup, "readout" if job == "read-out step" else "coupled")
     weights = [p for network in (model.unet, model.vae) for p in network.parameters()]
     return sum(p.numel() * p.element_size() for p in weights), measure.peak_bytes(device)
 
 
-def _step(setup: cases.Setup) -> None:
-    settings = AppendedStage(mode="coupled", ratio=cases.APPENDED / cases.BASE, images_per_step=1)
+def _step(setup: cases.Setup, mode: str) -> None:
+    settings = AppendedStage(mode=mode, ratio=cases.APPENDED / cases.BASE, images_per_step=1)
     points = torch.full((1, 2), 0.4)
     next(iter(Run(AppendedTokens(setup.model, setup.context(), setup.images[:1], points, settings))))
+
+
+def _checkpointed(setup: cases.Setup) -> None:
+    """The backward pass runs the U-Net's blocks again, so what stands in for layers has to be there still.
+
+    Convolutions keep their input here, as torch's do: their substitute is not seen in the backward pass.
+    """
+    unet, names = setup.model.unet, setup.layers
+    unet.enable_gradient_checkpointing()
+    unet.train()  # diffusers checkpoints in training only; nothing of these U-Nets drops out
+    recorders = {
+        name: unet_pass._Recorder(name, [], setup.latents.shape[-2:], name == names[-1]) for name in names
+    }
+    settings = AppendedStage(mode="coupled", ratio=cases.APPENDED / cases.BASE, images_per_step=1)
+    points = torch.full((1, 2), 0.4)
+    stage = AppendedTokens(setup.model, setup.context(), setup.images[:1], points, settings)
+    tokens = stage.start().requires_grad_(True)
+    unet_pass.FrozenConvolutions = nullcontext
+    with unet_pass.frozen(unet), unet_pass.processors(unet, recorders):
+        maps = stage.maps(tokens, 0, 0)
+        sum(stage.losses(maps, stage.views.theta(0, 0), 0).values()).backward()
 
 
 def _reading(setup: cases.Setup) -> None:

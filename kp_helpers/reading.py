@@ -89,7 +89,14 @@ def read_appended(
     diffusion: Diffusion, appended: Appended, images: torch.Tensor, settings: TestTime
 ) -> torch.Tensor:
     """Test-time maps of a joint, (B, S, S) with S = settings.read_size; images (B, 3, H, W) in [0,1]."""
-    return over_views(diffusion, images, settings, _joint_maps(diffusion, [appended], settings.reading))[:, 0]
+    return read_joints(diffusion, [appended], images, settings)[:, 0]
+
+
+def read_joints(
+    diffusion: Diffusion, several: Sequence[Appended], images: torch.Tensor, settings: TestTime
+) -> torch.Tensor:
+    """`read_appended` of several embeddings, (B, E, S, S), which share the passes as in `read_points`."""
+    return over_views(diffusion, images, settings, _joint_maps(diffusion, several, settings.reading))
 
 
 def read_points(

@@ -117,7 +117,7 @@ def test_every_point_lies_in_its_picture(tiny_sd, wide, tmp_path):
     )
     found = kit.find(file, shots, tiny_sd).table
     samples = ImageFolder(wide)
-    predicted = predict.predict(tiny_sd, file, samples, 1, WHOLE)
+    predicted = [one.points for one in predict.predict(tiny_sd, file, samples, 1, WHOLE)]
     points = np.array([*found[["x", "y"]].to_numpy(), *(p for own in predicted for p in own.values())])
     assert ((points > 0) & (points < (96, 32))).all() and len(points) == 2 * 4 * 32
     framed = shots.framed(tiny_sd.image_size)

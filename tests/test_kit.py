@@ -11,12 +11,14 @@ from PIL import Image
 
 import kp_helpers as kit
 from kp_helpers import attention, embeddings
-from kp_helpers.config import randomness
+from kp_helpers.config import TestTime, randomness
 from kp_helpers.data import DataError
 from kp_helpers.figures.render import render
 from kp_helpers.figures.scene import draw_scene
 from kp_helpers.figures.skeleton import INDEX
 from kp_helpers.notebook.kit.attend import fitted
+from kp_helpers.notebook.kit.find import Found
+from kp_helpers.predict import Reader
 
 
 @pytest.fixture(scope="module")
@@ -145,8 +147,35 @@ def test_five_labels_find_the_foot_in_other_pictures(figures, scenes, feet, tmp_
     again = kit.find(kept, shots[5:], figures)
     numbers = ["x", "y", "score"]
     assert np.allclose(again.table[numbers], found.table[numbers]), "the file is the same keypoint"
+    twin = kit.teach(figures, shots[:5], "the same", feet[:5])
+    several = kit.find([kept, twin.save(tmp_path / "twin.safetensors")], shots[5:], figures)
+    assert several.table["keypoint"].tolist() == ["left foot", "the same"] * 3
+    for name in ("left foot", "the same"):
+        own = several.table[several.table["keypoint"] == name]
+        assert np.allclose(own[numbers], found.table[numbers]), "one pass for all is each one's own"
+    assert len(several.maps(0).axes) == 3
     with pytest.raises(ValueError, match="foot.safetensors: model is None, expected the model"):
         kit.find(kept, shots)
+
+
+def test_the_next_to_label_is_unsure_and_unlike_the_labelled_ones(tiny_sd):
+    generator = torch.Generator().manual_seed(0)
+    first, other = (torch.rand(3, 128, 128, generator=generator) for _ in range(2))
+    shots = kit.pictures([first, first + 0.01, other, other, 1 - other])
+    names = [shot.name for shot in shots]
+    scores = [0.9, 0.1, 0.6, 0.4, 0.9]
+    rows = [
+        {"number": n, "picture": names[n], "keypoint": "nose", "x": 5.0, "y": 6.0, "score": scores[n]}
+        for n in range(5)
+    ]
+    found = Found(shots, pd.DataFrame(rows), Reader(tiny_sd, ["nose"], TestTime(), []))
+    assert found.doubtful()["number"].tolist() == [1, 3] and found.scores()[2] == {"nose": 0.6}
+    assert found.next_to_label([0]) == 3, "1 is less sure, and all but the labelled one"
+    assert found.next_to_label([0, 2]) == 4, "3 is one that is labelled, and 1 nearly so"
+    texts = {path.get_paths()[0].vertices.shape for axis in found.show().axes for path in axis.collections}
+    assert len(texts) == 2, "crosses and question marks"
+    with pytest.raises(ValueError, match="0 of 5 pictures are labelled, expected some with a label"):
+        found.next_to_label([])
 
 
 def test_what_is_discovered_is_a_base_to_teach_on(tiny_sd, tmp_path):

@@ -58,7 +58,7 @@ EXPECTED = {
         "human3.6m, learned: orientation_invariant",
         {"points", "transfer", "head", "sets"},
     ),
-    "14_your_own_pictures": ("right_foot, appended: mean error", {"labels", "found"}),
+    "14_your_own_pictures": ("right_foot, appended: mean error", {"labels", "found", "maps"}),
     "09_failed_approaches": (
         "left_foot, appended, coupled mode, a, as published",
         {"crops", "hits", "points", "hills", "pull"},

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ from PIL import Image
 
 from kp_helpers import embeddings, predict, reading, stages
 from kp_helpers.config import AppendedStage, BaseStage, Reading, TestTime
-from kp_helpers.data import ImageFolder
+from kp_helpers.data import ImageFolder, formats
 from kp_helpers.data.images import read_image
+from kp_helpers.notebook import kit
 
 READING = Reading(map_size=16, timestep=20)
 
@@ -113,7 +115,7 @@ def test_selected_tokens_go_out_as_coco(saved, pictures, tmp_path, tiny_sd_folde
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"out": "out.txt"}, r"out.txt: ends in '.txt', expected .csv or .json"),
+        ({"out": "out.txt"}, r"out.txt: ends in '.txt', expected .csv, .json .COCO. or .slp"),
         ({"out": "there.csv"}, r"there.csv is there already; --overwrite replaces it"),
         ({"pictures": "nowhere"}, r"nowhere: no such folder of images"),
         ({"saved": "none.safetensors"}, r"none.safetensors: no such file"),
@@ -143,3 +145,61 @@ def test_a_damaged_picture_names_the_flag_that_leaves_it_out(
     said = capsys.readouterr().err
     assert "page.jpg: 6 bytes" in said and "--skip-damaged leaves damaged pictures out" in said
     assert _run(saved[2], pictures, tmp_path / "out.csv", tiny_sd_folder, "--skip-damaged") == 0
+    (pictures / "page.jpg").unlink()
+    Image.new("RGB", (8, 8)).save(pictures / "large.png")
+    (pictures / "labels.csv").write_text("image,keypoint,x,y\nc.png,nose,1,1\n")
+    labels = ("--labels", str(pictures / "labels.csv"), "--overwrite")
+    assert _run(saved[2], pictures, tmp_path / "out.csv", tiny_sd_folder, *labels) == 1
+    said = capsys.readouterr().err
+    assert "c.png: no such image" in said and "--skip-damaged" not in said, "the flag would not help"
+
+
+def test_joints_that_share_the_passes_are_written_as_the_labels_are(
+    saved, pictures, tmp_path, tiny_sd, tiny_sd_folder, monkeypatch
+):
+    """Two joints of one base from one pass a picture, where each alone has it, in the format of --like."""
+    _, tokens, joint, _ = saved
+    tensors, about = embeddings.load(joint)
+    other = embeddings.save(
+        tmp_path / "other.safetensors",
+        tensors | {"appended": tokens.flip(0) + 1},
+        about | {"joint": "nose", "best": 0},
+    )
+    single = [kit.find(file, kit.pictures(pictures), tiny_sd).table for file in (joint, other)]
+    passes = []
+    real = reading.queries
+    monkeypatch.setattr(reading, "queries", lambda *given: passes.append(1) or real(*given))
+    skeleton = '<svg>&lt;line data-node-from="1" data-node-to="2"/&gt;' + "".join(
+        f'&lt;circle data-node-id="{n}" data-label-name="{name}"/&gt;'
+        for n, name in ((1, "nose"), (2, "left_foot"))
+    )
+    images = '<image name="task/a.png" width="128" height="128"/>'
+    (tmp_path / "annotations.xml").write_text(f"<annotations>{skeleton}</svg>{images}</annotations>")
+    out, like = tmp_path / "out.zip", ("--like", str(tmp_path / "annotations.xml"))
+    files = [str(joint), str(other), str(pictures), str(out), "--model", str(tiny_sd_folder), *like]
+    assert predict.main(files) == 0 and len(passes) == 2, "one for each picture"
+    for number, sample in enumerate(ImageFolder(pictures, out)):
+        for name, table in zip(("left_foot", "nose"), single, strict=True):
+            expected = table.loc[number, ["x", "y"]].tolist()
+            assert sample.joints[name] == pytest.approx(expected, abs=1e-3)
+    taken = formats.CVAT.taken(out, pictures)
+    assert taken.limbs == [("nose", "left_foot")] and taken.addresses["a.png"] == "task/a.png"
+    text = ZipFile(out).read("annotations.xml").decode()
+    assert f'<attribute name="score">{single[0].loc[0, "score"]:.4f}</attribute>' in text
+
+
+def test_joints_that_cannot_be_read_at_once_say_why(saved, pictures, tmp_path, tiny_sd_folder, capsys):
+    _, _, joint, several = saved
+    for other, sentence in (
+        (joint, "left_foot, left_foot, expected different names"),
+        (several, "read alike"),
+    ):
+        files = [
+            str(joint),
+            str(other),
+            str(pictures),
+            str(tmp_path / "o.csv"),
+            "--model",
+            str(tiny_sd_folder),
+        ]
+        assert predict.main(files) == 1 and sentence in capsys.readouterr().err

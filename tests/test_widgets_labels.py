@@ -276,6 +276,15 @@ def test_clicks_and_keys_label_two_pictures(labeler):
     assert "picture 2 of 3, 1 done" in labeler.about.value
 
 
+def test_the_labeler_goes_to_a_picture_by_its_name(labeler):
+    second = labeler.session.pictures[1]
+    labeler.go(second)
+    assert labeler.session.picture == second and second in labeler.about.value
+    labeler.go("nowhere.png")
+    assert labeler.session.picture == second
+    assert "nowhere.png: is no picture of" in labeler.message.value
+
+
 def test_a_double_click_labels_one_joint(labeler):
     for _ in range(2):
         press(labeler, 10, 10)

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from kp_helpers.data.errors import DataError, sentence
-from kp_helpers.data.labels import Box, Labels, checked_box, image_name, labels_of
+from kp_helpers.data.labels import NOTHING, Box, Labels, TakenOver, checked_box, image_name, labels_of
 from kp_helpers.data.sample import KeypointSample, Point
 from kp_helpers.metrics.lengths import box_area
 from kp_helpers.store import replace_file
@@ -39,6 +39,7 @@ class _Image(BaseModel, strict=True):
 class _Category(BaseModel, strict=True):
     id: int
     keypoints: list[str] = []
+    skeleton: Any = None
 
 
 class _File(BaseModel, strict=True):
@@ -94,38 +95,55 @@ def write_coco(
     points: Sequence[Mapping[str, Point]],
     root: str | Path,
     scores: Sequence[Mapping[str, float]] | None = None,
+    taken: TakenOver = NOTHING,
 ) -> Path:
     """Write points (name -> (x, y) in pixels of the frame, one mapping a sample) as COCO's JSON.
 
     File names are within `root`. A name without a finite point has 0, 0, 0. scores: of each point by its
     name; a person's `score` is their mean (1 where none are given), and they stand under `keypoint_scores`, a
     key of ours. The list `annotations` is also what pycocotools takes as results. box, area: of the
-    sample's box; COCO's area is a segment's, of which 0.53 of the box stands in.
+    sample's box; COCO's area is a segment's, of which 0.53 of the box stands in. taken: the skeleton.
     `upright`, a key of ours: pixels are those of the image as its EXIF tag turns it, if it has one.
     """
-    labels = labels_of(samples, points, root)
+    return write_people(path, labels_of(samples, points, root, scores), taken)
+
+
+def write_people(path: str | Path, labels: Sequence[Labels], taken: TakenOver) -> Path:
+    """`write_coco` of labels."""
     names = list(dict.fromkeys(name for own in labels for name in own.points))
     sizes = {own.image: own.size for own in labels}
     images = {name: number for number, name in enumerate(sizes, 1)}
+    skeleton = [[1 + names.index(name) for name in limb] for limb in taken.limbs_of(names)]
     content = {
         "images": [
             {"id": images[name], "file_name": name, "width": width, "height": height, "upright": True}
             for name, (width, height) in sizes.items()
         ],
-        "categories": [{"id": 1, "name": "person", "keypoints": names, "skeleton": []}],
+        "categories": [{"id": 1, "name": "person", "keypoints": names, "skeleton": skeleton}],
         "annotations": [
-            {"id": number, "image_id": images[own.image], **_scored(score, names), **_annotation(own, names)}
-            for number, (own, score) in enumerate(zip(labels, scores or [{}] * len(labels), strict=True), 1)
+            {"id": number, "image_id": images[own.image], **_scored(own, names), **_annotation(own, names)}
+            for number, own in enumerate(labels, 1)
         ],
     }
     return replace_file(path, lambda partial: partial.write_text(json.dumps(content, allow_nan=False)))
 
 
-def _scored(scores: Mapping[str, float], names: list[str]) -> dict:
-    if not scores:
-        return {"score": 1.0}
-    mean = sum(scores.values()) / len(scores)
-    return {"score": float(mean), "keypoint_scores": [float(scores.get(name, 0.0)) for name in names]}
+def taken_from_coco(path: Path, root: Path) -> TakenOver:
+    """The limbs of a file's skeletons, which COCO counts from 1; images stand in it by their paths."""
+    limbs = []
+    for category in _parsed(path).categories:
+        names = {str(number): name for number, name in enumerate(category.keypoints, 1)}
+        for pair in category.skeleton if type(category.skeleton) is list else []:
+            ends = [names.get(str(end)) for end in pair] if type(pair) is list else []
+            limbs += [tuple(ends)] if len(ends) == 2 and None not in ends else []
+    return TakenOver(limbs)
+
+
+def _scored(own: Labels, names: list[str]) -> dict:
+    if not own.scores:
+        return {"score": own.score}
+    each = [float(own.scores.get(name, 0.0)) for name in names]
+    return {"score": own.score, "keypoint_scores": each}
 
 
 def _annotation(own: Labels, names: list[str]) -> dict:

@@ -14,6 +14,14 @@ class DamagedImage(DataError):
     """A file that is no whole image: empty, of another kind, or cut off; loaders can be told to skip it."""
 
 
+class ImageProblems(DataError):
+    """Images of a data set that cannot be used. damaged: whether a loader can be told to skip some."""
+
+    def __init__(self, message: str, damaged: bool):
+        super().__init__(message)
+        self.damaged = damaged
+
+
 def known(name: str, names: Sequence[str], field: str) -> str:
     """`name` if it is one of `names`, else a DataError that says the nearest."""
     if name not in names:

@@ -1,16 +1,14 @@
-"""A folder of one's own pictures: with labels as COCO's JSON or as CSV, or without labels."""
+"""A folder of one's own pictures, with labels in a file, or without labels."""
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
-from kp_helpers.data.coco import read_coco
 from kp_helpers.data.errors import DataError
-from kp_helpers.data.formats import is_other, read_other
+from kp_helpers.data.formats import format_of
 from kp_helpers.data.labelled_images import LabelledImages
-from kp_helpers.data.labels import Labels, extent, read_table
+from kp_helpers.data.labels import Labels, extent
 
 SUFFIXES = (
     ".jpg",
@@ -28,18 +26,16 @@ SUFFIXES = (
 )
 UNREAD = (".heic", ".heif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".svg")
 """Pictures too, which Pillow does not read by itself."""
-_READERS = {".json": read_coco, ".csv": read_table}
 
 
 class ImageFolder(LabelledImages):
     """The people of a folder of images, one `KeypointSample` a person; without labels one an image.
 
-    labels: a .json (see `coco`) or .csv file (see `labels`) whose image names are within `root`, or one of
-    another tool (see `formats`); joints: names to be read, all that the file has where left out. The box is
-    the file's, else the extent of the person's labelled points, else the whole image. Without labels a
-    rotation in the EXIF data is applied, as nothing then refers to raw pixels; with labels it is refused,
-    unless these say or it is given here that they are `upright`: in pixels of the pictures as viewers, and
-    `widgets.KeypointLabeler`, turn them. For the rest see `LabelledImages`.
+    labels: a file of COCO, of another tool, or a table (see `formats`); joints: names to be read, all that
+    the file has where left out. The box is the file's, else the extent of the person's labelled points, else
+    the whole image. Without labels a rotation in the EXIF data is applied, as nothing then refers to raw
+    pixels; with labels it is refused, unless these say or it is given here that they are `upright`: in pixels
+    of the pictures as viewers, and `widgets.KeypointLabeler`, turn them. For the rest see `LabelledImages`.
     """
 
     def __init__(
@@ -62,11 +58,7 @@ class ImageFolder(LabelledImages):
 
 
 def _read(path: Path, root: Path) -> tuple[tuple[str, ...], list[Labels], dict[str, int]]:
-    reader = partial(read_other, root=root) if is_other(path) else _READERS.get(path.suffix.lower())
-    if reader is None:
-        expected = "expected .json (COCO), .csv, or SLEAP's .slp"
-        raise DataError(f"{path}: labels of this kind are unknown, {expected}")
-    names, found, left_out = reader(path)
+    names, found, left_out = format_of(path).read(path, root)
     if not found:
         raise DataError(f"{path}: holds no labelled keypoints")
     boxed = [replace(own, box=own.box or extent(list(own.points.values()))) for own in found]

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from kp_helpers.data.errors import DamagedImage, DataError
+from kp_helpers.data.errors import DamagedImage, DataError, ImageProblems
 
 LARGEST = 100_000_000
 """Pixels; a larger image is refused before it is decoded."""
@@ -47,8 +47,8 @@ def check_image(path: Path, *, rotation: str = "refuse") -> tuple[int, int]:
 
 def check_images(
     paths: Iterable[Path], *, rotation: str = "refuse", skip_damaged: bool = False
-) -> tuple[dict[Path, tuple[int, int]], list[str]]:
-    """Path -> (width, height) of every image that can be used, and a sentence for each that cannot.
+) -> tuple[dict[Path, tuple[int, int]], list[DataError]]:
+    """Path -> (width, height) of every image that can be used, and an error for each that cannot.
 
     A damaged image that is to be skipped is in neither. See `check_image` for what is looked at.
     """
@@ -58,14 +58,16 @@ def check_images(
             sizes[path] = check_image(path, rotation=rotation)
         except DataError as error:
             if not (skip_damaged and isinstance(error, DamagedImage)):
-                problems.append(str(error))
+                problems.append(error)
     return sizes, problems
 
 
-def refuse_all(problems: Sequence[str]) -> None:
-    """One DataError with the first problems and their number, if there are any."""
+def refuse_all(problems: Sequence[str | DataError]) -> None:
+    """One error with the first problems and their number, if there are any."""
     if problems:
-        raise DataError(f"{len(problems)} problems with the images:\n{first_of(problems)}")
+        damaged = any(isinstance(one, DamagedImage) for one in problems)
+        told = first_of([str(one) for one in problems])
+        raise ImageProblems(f"{len(problems)} problems with the images:\n{told}", damaged)
 
 
 def first_of(sentences: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ The table has a header and one keypoint a row:
 | visible | optional: 1, or 0 for a point that is to count for nothing |
 | x0, y0, x1, y1 | optional: the person's box in pixels, the same in all rows of the person |
 | upright | optional: 1 if pixels are those of the image as its EXIF tag turns it, the same in all rows |
+| score | optional: of a prediction, in [0,1]; it is not read |
 
 Rows of a person need not stand together. Other columns are refused, so that a misspelt one is noticed.
 """
@@ -18,7 +19,7 @@ Rows of a person need not stand together. Other columns are refused, so that a m
 import csv
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 
@@ -33,6 +34,8 @@ from kp_helpers.store import replace_file
 Box = tuple[float, float, float, float]
 BOX = ("x0", "y0", "x1", "y1")
 COLUMNS = ("image", "person", "keypoint", "x", "y", "visible", *BOX, "upright")
+SCORE = "score"
+Limb = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,8 @@ class Labels:
     image: path within the folder of images, with forward slashes. points: name -> (x, y) in pixels, NaN where
     not labelled. hidden: names whose point does not count though it is given. box: (x0, y0, x1, y1) of the
     person where the file has one. size: (width, height) of the image where the file says it. upright: whether
-    the file says that its pixels are those of the image as its EXIF tag turns it.
+    the file says that its pixels are those of the image as its EXIF tag turns it. scores: of points that
+    were predicted, by their names.
     """
 
     image: str
@@ -52,6 +56,40 @@ class Labels:
     box: Box | None = None
     size: tuple[int, int] | None = None
     upright: bool = False
+    scores: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def placed(self) -> dict[str, Point]:
+        """The points that have a place."""
+        return {name: point for name, point in self.points.items() if np.isfinite(point).all()}
+
+    @property
+    def score(self) -> float:
+        """The mean of the scores, 1 where there are none."""
+        return float(np.mean(list(self.scores.values()))) if self.scores else 1.0
+
+
+@dataclass(frozen=True)
+class TakenOver:
+    """What a file that is written has from another file of labels.
+
+    limbs: its skeleton, as pairs of keypoints' names. addresses: what it calls each image, by the path within
+    the folder of images: the tool that made it knows the image by that name alone.
+    """
+
+    limbs: Sequence[Limb] = ()
+    addresses: Mapping[str, str] = field(default_factory=dict)
+
+    def limbs_of(self, names: Sequence[str]) -> list[Limb]:
+        """The limbs between these keypoints."""
+        return [limb for limb in self.limbs if set(limb) <= set(names)]
+
+    def address(self, image: str) -> str:
+        """What the other file calls the image, else its path."""
+        return self.addresses.get(image, image)
+
+
+NOTHING = TakenOver()
 
 
 def image_name(where: str, name) -> str:
@@ -79,17 +117,22 @@ def checked_box(where: str, corners: Sequence[float]) -> Box | None:
 
 
 def labels_of(
-    samples: Sequence[KeypointSample], points: Sequence[Mapping[str, Point]], root: str | Path
+    samples: Sequence[KeypointSample],
+    points: Sequence[Mapping[str, Point]],
+    root: str | Path,
+    scores: Sequence[Mapping[str, float]] | None = None,
 ) -> list[Labels]:
     """Points by name, in pixels of each sample's frame, as labels to be written; root: of the images."""
     root = Path(root).resolve()
     found = []
-    for sample, own in zip(samples, points, strict=True):
+    each = scores or [{}] * len(samples)
+    for sample, own, sure in zip(samples, points, each, strict=True):
         path = Path(sample.image_path).resolve()
         if not path.is_relative_to(root):
             raise DataError(f"{path}: is not within {root}, expected the folder that all images share")
         name = path.relative_to(root).as_posix()
-        found.append(Labels(name, sample.person, own, box=sample.box, size=sample.frame_size))
+        about = {"box": sample.box, "size": sample.frame_size, "upright": True, "scores": sure}
+        found.append(Labels(name, sample.person, own, **about))
     return found
 
 
@@ -106,6 +149,7 @@ class _Row(BaseModel):
     visible: bool = True
     box: Box | None = None
     upright: bool = False
+    score: str = ""
 
 
 def read_table(path: str | Path) -> tuple[tuple[str, ...], list[Labels], dict[str, int]]:
@@ -132,7 +176,7 @@ def _rows(path: Path) -> list[_Row]:
                 for mark, name in ((";", "semicolons"), ("\t", "tabs")):
                     if mark in column:
                         raise DataError(f"{path}: its columns are separated by {name}, expected commas")
-                known(column, COLUMNS, f"{path}: column")
+                known(column, (*COLUMNS, SCORE), f"{path}: column")
             for row in reader:
                 corners = [row.pop(name, "") for name in BOX]
                 rows.append(_Row(**row, box=corners if any(corners) else None))
@@ -168,16 +212,25 @@ def write_table(
     samples: Sequence[KeypointSample],
     points: Sequence[Mapping[str, Point]],
     root: str | Path,
+    scores: Sequence[Mapping[str, float]] | None = None,
 ) -> Path:
     """Write points (name -> (x, y) in pixels of the frame, one mapping a sample); image names within `root`.
 
-    A point that is not finite has empty x and y; visible and upright are 1 throughout.
+    A point that is not finite has empty x and y; visible and upright are 1 throughout. scores: of each point
+    by its name, a column where they are given.
     """
+    return write_people(path, labels_of(samples, points, root, scores), NOTHING)
+
+
+def write_people(path: str | Path, people: Sequence[Labels], taken: TakenOver) -> Path:
+    """`write_table` of labels; nothing that is taken over has a place in the table."""
     rows = [
-        (own.image, own.person, name, *map(float, point), 1, *map(float, own.box), 1)
-        for own in labels_of(samples, points, root)
+        (own.image, own.person, name, *map(float, point), 1, *map(float, own.box), 1, own.scores.get(name))
+        for own in people
         for name, point in own.points.items()
     ]
-    table = pd.DataFrame(rows, columns=COLUMNS)
+    table = pd.DataFrame(rows, columns=[*COLUMNS, SCORE])
+    if not any(own.scores for own in people):
+        table = table.drop(columns=SCORE)
     table.loc[~np.isfinite(table[["x", "y"]]).all(axis=1), ["x", "y"]] = np.nan
     return replace_file(path, lambda partial: table.to_csv(partial, index=False))

@@ -52,7 +52,8 @@ class LabelSession:
         if not self.folder.is_dir():
             raise DataError(f"{self.folder}: no such folder of images")
         names = image_names(self.folder)
-        sizes, self.skipped = check_images([self.folder / name for name in names], rotation="apply")
+        sizes, unreadable = check_images([self.folder / name for name in names], rotation="apply")
+        self.skipped = [str(error) for error in unreadable]
         self.skipped += [f"{number} {kind}" for kind, number in unread(self.folder).items()]
         self.pictures = [name for name in names if self.folder / name in sizes]
         self.state, self._decided = VISIBLE, []
@@ -106,6 +107,12 @@ class LabelSession:
         """To the next picture that can be read, or with -1 to the one before; stays where there is none."""
         at = self.pictures.index(self.picture)
         self._open(self.pictures[at + 1 :] if step > 0 else reversed(self.pictures[:at]))
+
+    def go(self, picture: str) -> None:
+        """To a picture, by its path within the folder."""
+        if picture not in self.pictures:
+            raise DataError(f"{picture}: is no picture of {self.folder} that can be read")
+        self._open([picture])
 
     def reload(self) -> None:
         """Go on with what the file holds now, which someone else may have changed; that is not undone."""

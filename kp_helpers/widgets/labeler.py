@@ -53,6 +53,10 @@ class KeypointLabeler(Control):
         self.canvas.mpl_connect("key_press_event", self._key)
         self._show("")
 
+    def go(self, picture: str) -> None:
+        """Show a picture, by its path within the folder."""
+        self._do(lambda: self.session.go(picture))
+
     def figure(self, most: int = 10) -> Figure:
         """The first pictures with a label and what is decided of their joints; if none has, that at hand."""
         session, images = self.session, {}

@@ -99,12 +99,21 @@ def heat_maps(
     return figure
 
 
-def mark(axis: Axes, points, colour: str, label: str = "", *, true: bool = False, size: float = 45) -> None:
-    """Points (n, 2) in [0,1]: the truth as open circles, predictions as crosses, both legible on any
-    picture.
+def mark(
+    axis: Axes,
+    points,
+    colour: str,
+    label: str = "",
+    *,
+    true: bool = False,
+    doubtful: bool = False,
+    size: float = 45,
+) -> None:
+    """Points (n, 2) in [0,1]: the truth as open circles, predictions as crosses, doubtful ones as question
+    marks; all legible on any picture.
     """
     points = np.atleast_2d(np.asarray(points))
-    shape = {"marker": "o", "facecolors": "none"} if true else {"marker": "x"}
+    shape = {"marker": "o", "facecolors": "none"} if true else {"marker": "$?$" if doubtful else "x"}
     thin = 1.6 * min(1.0, size / 30)
     for width, shade, name in ((2 * thin, "#000000", None), (thin, colour, label or None)):
         ink = {"edgecolors": shade} if true else {"c": shade}
@@ -115,13 +124,16 @@ def keypoints(
     images: Iterable,
     predicted: Mapping[str, object],
     true=None,
+    doubtful: Mapping[str, object] | None = None,
     *,
     titles: Sequence[str] = (),
     columns: int = 5,
     side: float = 1.9,
     title: str = "",
 ) -> Figure:
-    """Pictures with points: predicted, name of a method -> (n, 2); true (n, 2) or None."""
+    """Pictures with points: predicted, name of a method -> (n, 2); true (n, 2) or None. doubtful: name ->
+    (n,) bool, of points that are drawn as question marks.
+    """
     images = list(images)
     figure, axes = grid(len(images), columns, side=side, title=title, room=_room(titles))
     for number, axis in enumerate(axes):
@@ -129,7 +141,8 @@ def keypoints(
         if true is not None:
             mark(axis, true[number], TRUE, "labelled", true=True, size=70)
         for colour, (name, points) in zip(COLOURS, predicted.items(), strict=False):
-            mark(axis, points[number], colour, name)
+            doubted = doubtful is not None and bool(doubtful[name][number])
+            mark(axis, points[number], colour, name, doubtful=doubted)
         _keep_to_picture(axis)
     legend(figure, axes[0])
     return figure

@@ -1,53 +1,60 @@
 """`find`: keypoints on pictures, with scores, in pixels of each picture."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 import torch
+import torch.nn.functional as F
 from matplotlib.figure import Figure
 from tqdm.auto import tqdm
 
 from kp_helpers.data import formats, write_coco
 from kp_helpers.diffusion import Diffusion
-from kp_helpers.heatmaps import inside_mask
-from kp_helpers.keypoints import hit_probability, runner_up
 from kp_helpers.notebook import display
-from kp_helpers.notebook.kit.pictures import Pictures
-from kp_helpers.predict import opened
-from kp_helpers.reading import read_keypoints
+from kp_helpers.notebook.kit.pictures import WHOLE, Pictures
+from kp_helpers.predict import Reader, opened, together
 from kp_helpers.store import replace_file
 
 if TYPE_CHECKING:
     from kp_helpers.notebook.kit.learn import Discovered, Taught
 
 
+DOUBTFUL = 0.5
+"""The score below which a point is taken to be as likely wrong as right."""
+
+
 @dataclass(frozen=True, repr=False)
 class Found:
     """Keypoints on pictures.
 
-    table: picture, keypoint, x, y (pixels of the picture) and score: `keypoints.hit_probability`, that the
-    point is within a twentieth of the picture. It was fitted for `teach`'s preset "best" on the figures
-    world; of other keypoints and models it ranks pictures, and is no probability.
+    table: picture, keypoint, x, y (pixels of the picture) and score, as of `predict.Located`. reader: that
+    found them.
     """
 
     shots: Pictures
     table: pd.DataFrame
+    reader: Reader
 
     def __repr__(self) -> str:
         return self.table.drop(columns="number").round(2).to_string(index=False)
 
     def points(self) -> list[dict[str, tuple[float, float]]]:
         """Of each picture its keypoints, name -> (x, y) in pixels of it."""
-        found: list[dict] = [{} for _ in self.shots]
-        for row in self.table.itertuples():
-            found[row.number][row.keypoint] = (row.x, row.y)
-        return found
+        return self._by_picture(lambda row: (row.x, row.y))
+
+    def scores(self) -> list[dict[str, float]]:
+        """Of each picture the scores of its keypoints by their names."""
+        return self._by_picture(lambda row: row.score)
+
+    def doubtful(self) -> pd.DataFrame:
+        """The rows whose score is below `DOUBTFUL`, the least sure first."""
+        return self.table[self.table["score"] < DOUBTFUL].sort_values("score", kind="stable")
 
     def show(self, count: int = 10) -> Figure:
-        """The first pictures with their keypoints."""
+        """The first pictures with their keypoints; a question mark stands at one that is doubtful."""
         few, size = self.shots[:count], 256
         framed = few.framed(size)
         names = list(dict.fromkeys(self.table["keypoint"]))
@@ -56,7 +63,35 @@ class Found:
         if len(names) > len(display.COLOURS):
             each = torch.stack(list(places.values()), dim=1)
             return display.numbered(framed.images, each)
-        return display.keypoints(framed.images, places)
+        doubts = {name: [own[name] < DOUBTFUL for own in self.scores()[:count]] for name in names}
+        return display.keypoints(framed.images, places, doubtful=doubts)
+
+    def maps(self, number: int) -> Figure:
+        """A picture, and the map that each of its keypoints was read from."""
+        framed = self.shots[number : number + 1].framed(self.reader.diffusion.image_size)
+        maps = dict(zip(self.reader.names, self.reader.maps(framed.images).cpu(), strict=True))
+        return display.heat_maps(framed.images[0], maps, title=self.shots[number].name)
+
+    @torch.no_grad()
+    def next_to_label(self, labelled: Sequence[int]) -> int:
+        """The number in the table of the picture whose label would teach most; labelled: those that have one.
+
+        That with the largest product of its doubt, 1 - the mean of its scores, and how little it looks like
+        the nearest labelled one: the distance of their latents, averaged over 8 x 8 squares.
+        """
+        rest = [number for number in range(len(self.shots)) if number not in set(labelled)]
+        if not rest or not labelled:
+            found = f"{len(labelled)} of {len(self.shots)} pictures are labelled"
+            raise ValueError(f"{found}, expected some with a label and some without")
+        model = self.reader.diffusion
+        looks = []
+        for number in range(len(self.shots)):
+            framed = self.shots[number : number + 1].framed(model.image_size)
+            looks.append(F.adaptive_avg_pool2d(model.encode_image(framed.images), 8).flatten().float().cpu())
+        known = torch.stack([looks[number] for number in labelled])
+        unlike = torch.cdist(torch.stack(looks), known).amin(dim=1).tolist()
+        doubt = [1 - sum(own.values()) / len(own) for own in self.scores()]
+        return max(rest, key=lambda number: doubt[number] * unlike[number])
 
     def to_csv(self, path: str | Path) -> Path:
         """Write the table."""
@@ -69,49 +104,49 @@ class Found:
         """
         return self._written(write_coco, path)
 
-    def to_sleap(self, path: str | Path, like: str | Path | None = None) -> Path:
-        """Write SLEAP's .slp with scores, as `to_coco`; like: another .slp, whose limbs are taken over."""
-        return self._written(formats.write_slp, path, formats.edges_of(Path(like)) if like else ())
-
-    def to_deeplabcut(self, path: str | Path) -> Path:
-        """Write DeepLabCut's CSV with scores as likelihoods, as `to_coco`."""
-        return self._written(formats.write_deeplabcut, path)
+    def to_labels(self, path: str | Path, like: str | Path) -> Path:
+        """Write for another tool. like: a file of labels, whose format, skeleton and names of pictures are
+        taken over; or "SLEAP", "DeepLabCut", "Label Studio", "YOLO" or "CVAT".
+        """
+        return self._written(formats.write_labels, path, like)
 
     def _written(self, write: Callable, path: str | Path, *more) -> Path:
         if self.shots.root is None:
             raise ValueError("these pictures are of no folder, expected those of pictures(FOLDER)")
-        scores: list[dict] = [{} for _ in self.shots]
+        return write(path, self.shots.samples, self.points(), self.shots.root, self.scores(), *more)
+
+    def _by_picture(self, what: Callable) -> list[dict]:
+        found: list[dict] = [{} for _ in self.shots]
         for row in self.table.itertuples():
-            scores[row.number][row.keypoint] = row.score
-        return write(path, self.shots.samples, self.points(), self.shots.root, scores, *more)
+            found[row.number][row.keypoint] = what(row)
+        return found
 
 
-@torch.no_grad()
-def find(
-    keypoint: "Taught | Discovered | str | Path", shots: Pictures, model: Diffusion | None = None
-) -> Found:
-    """A keypoint that was taught, or those that were discovered, on pictures of any size.
+def find(keypoint, shots: Pictures, model: Diffusion | None = None) -> Found:
+    """A keypoint that was taught, those that were discovered, or several that were taught with one preset,
+    which share the passes of the U-Net; on pictures of any size.
 
-    keypoint: also the file that its `save` wrote; then model is the one that it was learned on.
+    keypoint: what `teach` or `discover` returned, or the file that its `save` wrote; then model is the one
+    that it was learned on. A list of them is read at once.
 
     >>> foot.find(shots).to_csv("feet.csv")
+    >>> find([foot, head], shots).show()
     >>> find("foot.safetensors", shots, load("figures")).show()
     """
-    if isinstance(keypoint, str | Path):
-        if model is None:
-            raise ValueError(f"{keypoint}: model is None, expected the model that it was learned on")
-        reader = opened(model, Path(keypoint))
-    else:
-        model, reader = keypoint.model, keypoint.reader()
+    several = keypoint if isinstance(keypoint, list | tuple) else [keypoint]
+    reader = together([_reader(one, model) for one in several])
     rows = []
-    for number in tqdm(range(len(shots)), desc="find", unit="picture"):
-        framed = shots[number : number + 1].framed(model.image_size)
-        maps = reader.maps(framed.images)
-        points = read_keypoints(maps, reader.settings, framed.inside).cpu()
-        mask = inside_mask(framed.inside, maps.shape[-1])
-        sure = hit_probability(runner_up(maps.cpu(), points, inside=mask)).tolist()
-        for name, place, score in zip(reader.names, points, sure, strict=True):
-            x, y = framed.squares[0].to_frame(place.double()).tolist()
-            about = {"number": number, "picture": shots[number].name, "keypoint": name}
-            rows.append({**about, "x": x, "y": y, "score": score})
-    return Found(shots, pd.DataFrame(rows))
+    for number, shot in enumerate(tqdm(shots, desc="find", unit="picture")):
+        located = reader.locate(shot, WHOLE)
+        for name, (x, y) in located.points.items():
+            about = {"number": number, "picture": shot.name, "keypoint": name}
+            rows.append({**about, "x": x, "y": y, "score": located.scores[name]})
+    return Found(shots, pd.DataFrame(rows), reader)
+
+
+def _reader(keypoint: "Taught | Discovered | str | Path", model: Diffusion | None) -> Reader:
+    if not isinstance(keypoint, str | Path):
+        return keypoint.reader()
+    if model is None:
+        raise ValueError(f"{keypoint}: model is None, expected the model that it was learned on")
+    return opened(model, Path(keypoint))

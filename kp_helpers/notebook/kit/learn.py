@@ -41,7 +41,7 @@ class Taught:
 
     def reader(self) -> Reader:
         """What `find` reads it with."""
-        return Reader(self.model, [self.joint], self.settings.test, self.appended)
+        return Reader(self.model, [self.joint], self.settings.test, [self.appended])
 
     def find(self, shots: Pictures) -> Found:
         """The keypoint on pictures, as `find` has it."""

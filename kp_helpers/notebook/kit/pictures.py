@@ -18,7 +18,7 @@ from kp_helpers.notebook import display
 
 LABELS = ("labels.json", "labels.csv", "labels.slp")
 """Names of a folder's own labels, in the order in which they are looked for."""
-_WHOLE = Protocol(framing="letterbox", jitter=0.0)
+WHOLE = Protocol(framing="letterbox", jitter=0.0)
 
 
 class Pictures(Sequence):
@@ -52,7 +52,7 @@ class Pictures(Sequence):
 
     def framed(self, size: int) -> Framed:
         """As a model of this image size sees them: whole, scaled to the square, with bars where they need."""
-        return evaluate.framed(self.samples, size, _WHOLE)
+        return evaluate.framed(self.samples, size, WHOLE)
 
     def labelled(self, joint: str, points=None) -> "Pictures":
         """Those with a label of the joint; points: (n, 2) in pixels of each picture, in the place of
@@ -84,8 +84,9 @@ def pictures(where, labels: str | Path | None = None) -> Pictures:
     """Pictures to look at, to teach with and to find keypoints in.
 
     where: a folder, one file or several, PIL images, arrays (H, W, 3) uint8, or tensors (3, H, W) in [0,1].
-    Sizes may differ; EXIF's rotation is applied. labels: COCO's JSON, a CSV, SLEAP's .slp or
-    DeepLabCut's CSV of the folder's keypoints; `labels.json`, .csv or .slp in the folder is found by itself.
+    Sizes may differ; EXIF's rotation is applied. labels: of the folder's keypoints, a file of COCO, SLEAP,
+    DeepLabCut, Label Studio, YOLO or CVAT, or a CSV; `labels.json`, .csv or .slp in the folder is found by
+    itself.
 
     >>> shots = pictures("my_folder")
     >>> shots[0].frame_size, len(shots[:5])
