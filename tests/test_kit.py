@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from helpers.tiny_sd import FAMILIES, make
 from PIL import Image
 
 import kp_helpers as kit
@@ -81,20 +82,26 @@ def test_labels_of_a_folder_are_found_by_their_name(tmp_path):
         shots.labelled("ear", [(1, 2), (3, 4)])
 
 
+@pytest.fixture(scope="module", params=FAMILIES)
+def family(request, tmp_path_factory):
+    """A small model with the layout of Stable Diffusion 1.5, 2.1 or XL."""
+    return kit.load(make(tmp_path_factory.mktemp("family") / request.param, family=request.param), "cpu")
+
+
 @pytest.mark.parametrize(("height", "width"), [(128, 128), (90, 160), (300, 100)])
-def test_a_context_gives_the_maps_of_the_papers_formulation(tiny_sd, height, width):
+def test_a_context_gives_the_maps_of_the_papers_formulation(family, height, width):
     image = torch.rand(3, height, width, generator=torch.Generator().manual_seed(0))
-    context = torch.randn(5, tiny_sd.context_width, generator=torch.Generator().manual_seed(1))
+    context = torch.randn(5, family.context_width, generator=torch.Generator().manual_seed(1))
     context.requires_grad_(True)
-    found = kit.attend(tiny_sd, image, context, timestep=10)
-    shown = fitted(tiny_sd, image)
-    step = tiny_sd.pixels_per_latent * 2 ** (len(tiny_sd.unet.config.down_block_types) - 1)
+    found = kit.attend(family, image, context, timestep=10)
+    shown = fitted(family, image)
+    step = family.pixels_per_latent * 2 ** (len(family.unet.config.down_block_types) - 1)
     assert all(side % step == 0 for side in shown.shape[1:])
-    assert shown.shape[1] * shown.shape[2] == pytest.approx(tiny_sd.image_size**2, rel=0.5)
+    assert shown.shape[1] * shown.shape[2] == pytest.approx(family.image_size**2, rel=0.5)
     noise = randomness.generator(0, "noise", 0)
-    noised = tiny_sd.add_noise(tiny_sd.encode_image(shown[None]), 10, noise)
+    noised = family.add_noise(family.encode_image(shown[None]), 10, noise)
     size = tuple(2 * side for side in noised.shape[2:])
-    expected = attention.attention_maps(tiny_sd.unet, noised, 10, context, size=size)[0]
+    expected = attention.attention_maps(family.unet, noised, 10, context, size=size)[0]
     assert torch.allclose(found.maps, expected, atol=1e-6) and found.maps.shape == (5, *size)
     found.maps[2].max().backward()
     assert context.grad.abs().sum() > 0
