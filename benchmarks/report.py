@@ -103,6 +103,14 @@ def _plot_attention(content: dict, path: Path) -> None:
     _save(figure, path)
 
 
+_JOBS = {
+    "step": "coupled step",
+    "read-out step": "read-out step",
+    "reading": "reading",
+    "checkpointed step": "checkpointed",
+}
+
+
 def _memory(folder: Path) -> str:
     rows = _read(folder / "memory.json")
     if rows is None:
@@ -112,13 +120,15 @@ def _memory(folder: Path) -> str:
     table["peak, GB"] = table["peak_bytes"] / 1e9
     index = ["shape", "dtype", "device", "weights, GB"]
     peaks = table.pivot_table(index=index, columns="job", values="peak, GB").reset_index()
-    peaks = peaks.rename(columns={"step": "coupled step, GB", "reading": "reading, GB"})
+    peaks = peaks.rename(columns={job: f"{name}, GB" for job, name in _JOBS.items()})
     shown = peaks.map(lambda value: f"{value:.1f}" if isinstance(value, float) else value)
     return (
         "## Memory of a step\n\n`python -m benchmarks.memory --shape sd15 --dtype bfloat16`\n\n"
         "Random weights in the published shapes, each at its own size of picture, without text encoders; the "
         "largest memory of the whole process. A step is one image with its view, a reading two views of a "
-        f"picture. nan: not measured.\n\n{_markdown(shown)}\n"
+        "picture. Checkpointed: the coupled step with gradient checkpointing of the U-Net, which is no "
+        "setting of the kit: it would have to make a step a third smaller, and frozen convolutions keep no "
+        f"inputs already. nan: not measured.\n\n{_markdown(shown)}\n"
     )
 
 

@@ -7,23 +7,10 @@ from pathlib import Path
 
 from kp_helpers.data.errors import DataError
 from kp_helpers.data.formats import format_of
+from kp_helpers.data.images import SUFFIXES
 from kp_helpers.data.labelled_images import LabelledImages
 from kp_helpers.data.labels import Labels, extent
 
-SUFFIXES = (
-    ".jpg",
-    ".jpeg",
-    ".jfif",
-    ".png",
-    ".bmp",
-    ".gif",
-    ".tif",
-    ".tiff",
-    ".webp",
-    ".jp2",
-    ".ppm",
-    ".avif",
-)
 UNREAD = (".heic", ".heif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".svg")
 """Pictures too, which Pillow does not read by itself."""
 

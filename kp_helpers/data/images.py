@@ -12,6 +12,11 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from kp_helpers.data.errors import DamagedImage, DataError, ImageProblems
 
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif"),
+    *(".tif", ".tiff", ".webp", ".jp2", ".ppm", ".avif"),
+)
+"""Of files that are pictures of a kind that is read."""
 LARGEST = 100_000_000
 """Pixels; a larger image is refused before it is decoded."""
 SHOWN = 10

@@ -4,6 +4,7 @@ They are those of CompVis' `ldm` and of OpenCLIP, put down by hand; nothing of d
 """
 
 import re
+import shutil
 from pathlib import Path
 
 import torch
@@ -79,6 +80,12 @@ def write(folder: Path, path: Path, family: str = "sd15") -> Path:
     else:
         torch.save({"global_step": 840000, "state_dict": tensors(folder, family)}, path)
     return path
+
+
+def beside_its_settings(folder: Path, path: Path) -> Path:
+    """A folder's weights in one file, and beside it the folder's settings without weights."""
+    shutil.copytree(folder, path.with_suffix(""), ignore=shutil.ignore_patterns("*.safetensors"))
+    return write(folder, path)
 
 
 def _replaced(name: str, table: dict[str, str]) -> str:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from kp_helpers.data.errors import DataError, sentence
 from kp_helpers.data.formats.files import ends_of, text_of, texts_of, write_zip
-from kp_helpers.data.images import check_images
+from kp_helpers.data.images import SUFFIXES, image_size
 from kp_helpers.data.labels import Box, Labels, TakenOver
 from kp_helpers.data.sample import Point
 
@@ -40,13 +40,13 @@ class _Settings(BaseModel):
 def read(path: Path, root: Path) -> tuple[tuple[str, ...], list[Labels], dict[str, int]]:
     """As `coco.read_coco`."""
     settings, texts = _content(path)
-    pictures, found = _pictures(texts, root), []
+    pictures, found = _pictures(root), []
     for name, text in texts.items():
-        image, size = _picture(f"{path}: {name}", name, pictures, root)
+        file = _picture(f"{path}: {name}", name, pictures, root)
+        image, size = file.relative_to(root).as_posix(), image_size(file)
         for number, line in enumerate(filter(str.strip, text.splitlines())):
             where = f"{path}: {name}: line {number + 1}"
-            values = _values(where, line, settings)
-            points, box = _person(where, values, settings, size)
+            points, box = _person(where, line, settings, size)
             found.append(Labels(image, number, points, box=box, size=size))
     return tuple(dict.fromkeys(name for own in found for name in own.points)), found, {}
 
@@ -56,8 +56,9 @@ def taken(path: Path, root: Path) -> TakenOver:
     settings, texts = _content(path)
     names = dict(enumerate(settings.keypoints(0)))
     limbs = [(names[a], names[b]) for a, b in settings.skeleton if a in names and b in names]
-    pictures = _pictures(texts, root)
-    return TakenOver(limbs, {_picture(str(path), name, pictures, root)[0]: name for name in texts})
+    pictures = _pictures(root)
+    files = {name: _picture(f"{path}: {name}", name, pictures, root) for name in texts}
+    return TakenOver(limbs, {file.relative_to(root).as_posix(): name for name, file in files.items()})
 
 
 def write(path: Path, people: Sequence[Labels], taken: TakenOver) -> Path:
@@ -94,11 +95,10 @@ def _content(path: Path) -> tuple[_Settings, dict[str, str]]:
     return settings, {name: text for name, text in texts.items() if "labels" in PurePosixPath(name).parts}
 
 
-def _pictures(texts: dict[str, str], root: Path) -> dict[str, Path]:
-    """The pictures of the folder that have a text, by their paths without "images" and the ending."""
-    bare = {end for name in texts for end in ends_of(_bare(name))}
-    files = (file for file in sorted(root.rglob("*.*")) if file.suffix != ".txt")
-    return {name: file for file in files if (name := _bare(file.relative_to(root).as_posix())) in bare}
+def _pictures(root: Path) -> dict[str, Path]:
+    """The pictures of the folder, by their paths without "images" and the ending."""
+    files = (file for file in root.rglob("*") if file.suffix.lower() in SUFFIXES)
+    return {_bare(file.relative_to(root).as_posix()): file for file in files}
 
 
 def _bare(name: str) -> str:
@@ -106,46 +106,34 @@ def _bare(name: str) -> str:
     return "/".join(part for part in parts if part not in ("images", "labels"))
 
 
-def _picture(where: str, name: str, pictures: dict[str, Path], root: Path) -> tuple[str, Size]:
-    """The path and size of a text's picture."""
+def _picture(where: str, name: str, pictures: dict[str, Path], root: Path) -> Path:
+    """The picture of a text."""
     for end in ends_of(_bare(name)):
         if end in pictures:
-            sizes, problems = check_images([pictures[end]], rotation="apply")
-            if problems:
-                raise problems[0]
-            return pictures[end].relative_to(root).as_posix(), sizes[pictures[end]]
+            return pictures[end]
     raise DataError(f"{where}: no picture of this name within {root}")
 
 
-def _values(where: str, line: str, settings: _Settings) -> list[float]:
-    """The numbers of a line, x, y and a visibility for each keypoint."""
+def _person(where: str, line: str, settings: _Settings, size: Size) -> tuple[dict[str, Point], Box]:
+    """Points and box in pixels."""
     count, each = settings.kpt_shape
     try:
-        values = [float(text) for text in line.split()]
-    except ValueError as error:
+        number, *values = map(float, line.split())
+        names = settings.keypoints(int(number))
+    except (ValueError, OverflowError) as error:
         raise DataError(f"{where}: {error}, expected numbers") from None
-    if (
-        len(values) != 5 + count * each
-        or each not in (2, 3)
-        or len(settings.keypoints(int(values[0]))) != count
-    ):
+    if each not in (2, 3) or len(values) != 4 + count * each or len(names) != count:
         shape = f"class, box and {each} for each of {count} named keypoints"
-        raise DataError(f"{where}: has {len(values)} numbers, expected {5 + count * each}: {shape}")
-    return values
-
-
-def _person(where: str, values: list[float], settings: _Settings, size: Size) -> tuple[dict[str, Point], Box]:
-    """Points and box in pixels."""
-    (width, height), each = size, settings.kpt_shape[1]
-    x, y, w, h = (value * side for value, side in zip(values[1:5], size * 2, strict=True))
+        raise DataError(f"{where}: has {1 + len(values)} numbers, expected {5 + count * each}: {shape}")
+    x, y, w, h = (value * side for value, side in zip(values[:4], size * 2, strict=True))
     points = {}
-    for at, name in enumerate(settings.keypoints(int(values[0]))):
-        place = values[5 + at * each :][:each]
-        seen = place[2] if each == 3 else float(any(place))
-        if seen not in (0, 1, 2):
+    for name, at in zip(names, range(4, len(values), each), strict=True):
+        across, down, *seen = values[at : at + each]
+        visibility = seen[0] if seen else float(bool(across or down))
+        if visibility not in (0, 1, 2):
             looks = "which looks like a score of a prediction; expected 0, 1 or 2"
-            raise DataError(f"{where}: the third number of {name!r} is {seen:g}, {looks}")
-        points[name] = (place[0] * width, place[1] * height) if seen else (math.nan, math.nan)
+            raise DataError(f"{where}: the third number of {name!r} is {visibility:g}, {looks}")
+        points[name] = (across * size[0], down * size[1]) if visibility else (math.nan, math.nan)
     return points, (x - w / 2, y - h / 2, x + w / 2, y + h / 2)
 
 
