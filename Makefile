@@ -12,7 +12,7 @@ MORE := $(if $(MODEL),model="$(MODEL)") $(if $(DATA),data="$(DATA)") $(if $(SEED
 SNAKEMAKE := $(BIN)/snakemake --profile profiles/local --cores $(CORES)
 SWEEP_CONFIG := --config profile=$(PROFILE) run='"$(RUN)"' $(if $(SWEEP),sweep=$(SWEEP)) $(MORE)
 
-CORE := attention attention_families attention_shares attention_summed diffusion diffusion_families \
+CORE_TESTS := attention attention_families attention_shares attention_summed diffusion diffusion_families \
 	diffusion_single_file stages stages_linear reading losses heatmaps keypoints geometry regress embeddings kit parity \
 	predict metrics intervals store data_threedpw figures_model display widgets_explorer reproduce
 
@@ -23,7 +23,7 @@ define core_tests
 	build/venv-$(1)/bin/uv pip install --quiet --python build/venv-$(1)/bin/python --resolution $(2) --upgrade \
 		--editable . "pytest>=9" "packaging>=25"
 	build/venv-$(1)/bin/uv pip list --python build/venv-$(1)/bin/python
-	OMP_NUM_THREADS=1 build/venv-$(1)/bin/python -m pytest -q $(CORE:%=tests/test_%.py)
+	OMP_NUM_THREADS=1 build/venv-$(1)/bin/python -m pytest -q $(CORE_TESTS:%=tests/test_%.py)
 endef
 
 .DEFAULT_GOAL := help
@@ -56,6 +56,7 @@ reproduce: $(STAMP)  ## the main job: world, notebooks, results/index.html
 reference: $(STAMP)  ## the runs that decide the claims, in a world of their own: hours on 2 cores
 	$(SNAKEMAKE) --config profile=reference $(MORE)
 	$(BIN)/python -m kp_helpers.results readme
+	$(BIN)/python -m kp_helpers.results publish
 
 sweep: $(STAMP)  ## the jobs of sweeps.yaml on this machine, then what is missing, failed or done
 	@status=0; $(SNAKEMAKE) sweep $(SWEEP_CONFIG) || status=$$?; \
