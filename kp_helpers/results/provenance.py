@@ -98,12 +98,14 @@ def command_line(notebook: Path, run: str, parameters: dict[str, str]) -> str:
 
 
 def commit() -> str:
-    """The checkout's commit, with "-dirty" where a tracked file differs from it; empty without git."""
-    git = ["git", "-C", str(project_path(".")), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    """The checkout's commit, with "-dirty" where the package differs from it; empty without git."""
+    git = ["git", "-C", str(project_path("."))]
     try:
-        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+        head = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)
+        code = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", "kp_helpers"])
     except (OSError, subprocess.CalledProcessError):
         return ""
+    return head.stdout.strip() + ("-dirty" if code.returncode else "")
 
 
 def add_facts(folder: Path, **facts) -> None:
