@@ -18,7 +18,7 @@ from kp_helpers.figures.held_out import held_out
 from kp_helpers.keypoints import argmax_keypoints
 from kp_helpers.store import replace_file
 
-BASE = Path("results/02_stable_keypoints/reference-quick/embedding.safetensors")
+BASE = Path("results/02_stable_keypoints/reference/embedding.safetensors")
 _SIZE, _PICTURES = 128, 16
 
 

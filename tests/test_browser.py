@@ -9,7 +9,7 @@ import pytest
 browser = pytest.importorskip("helpers.browser", reason="selenium is not installed")
 
 ROOT = Path(__file__).parents[1]
-BASE = ROOT / "results" / "02_stable_keypoints" / "reference-quick" / "embedding.safetensors"
+BASE = ROOT / "results" / "02_stable_keypoints" / "reference" / "embedding.safetensors"
 TUNER = "//div[contains(@class,'jp-OutputArea-child')][.//button[normalize-space()='Save config']]"
 
 pytestmark = [

@@ -16,7 +16,7 @@ from kp_helpers.notebook.kit.pictures import Pictures
 from kp_helpers.predict import Reader
 from kp_helpers.results import project_path
 
-SHIPPED_BASE = "results/02_stable_keypoints/reference-quick/embedding.safetensors"
+SHIPPED_BASE = "results/02_stable_keypoints/reference/embedding.safetensors"
 """The base of the figures model that comes with the checkout, from notebook 02."""
 RANDOM_TOKENS = 100
 """Of a base that nobody learned, where none is given and the shipped one is of another model."""
