@@ -225,14 +225,20 @@ def _views(
     every = [(image, view) for image in range(len(images)) for view in range(settings.views)]
     thetas = torch.cat([view_of_test(settings, *one) for one in every])
     at_once = max(1, PIXELS_AT_ONCE // images[0, 0].numel())
+    encoded = _encoded(diffusion, images) if settings.encode == "once" else None
     coarse = []
     for first in range(0, len(every), at_once):
         part = slice(first, first + at_once)
-        latents = _latents(diffusion, images, every[part], thetas[part], settings)
-        maps = maps_of(_noised(diffusion, latents[0], every[part], settings), False)
+        numbers = [image for image, _ in every[part]]
+        if encoded is None:
+            plain, mirrored = _by_view(diffusion, images[numbers], thetas[part], settings.mirror)
+        else:
+            plain = geometry.warp(encoded[numbers] - encoded[-1], thetas[part].to(encoded)) + encoded[-1]
+            mirrored = plain.flip(-1)
+        maps = maps_of(_noised(diffusion, plain, every[part], settings), False)
         if settings.mirror:
-            mirrored = maps_of(_noised(diffusion, latents[1], every[part], settings), True)
-            maps = (maps + mirrored.flip(-1)) / 2
+            other = maps_of(_noised(diffusion, mirrored, every[part], settings), True)
+            maps = (maps + other.flip(-1)) / 2
         coarse.append(maps)
     size = (settings.read_size, settings.read_size)
     for own, theta in zip(torch.cat(coarse).split(settings.views), thetas.split(settings.views), strict=True):
@@ -246,29 +252,21 @@ def view_of_test(settings: TestTime, image: int, view: int) -> torch.Tensor:
     return random_view(settings.augmentation, settings.seed, "test view", view, image)
 
 
-def _latents(
-    diffusion: Diffusion,
-    images: torch.Tensor,
-    which: Sequence[tuple[int, int]],
-    thetas: torch.Tensor,
-    settings: TestTime,
-) -> list[torch.Tensor]:
-    """Latents (V, C, h, w) of some views (image, view), and with settings.mirror of their mirror images.
+def _by_view(
+    diffusion: Diffusion, pictures: torch.Tensor, thetas: torch.Tensor, mirror: bool
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Latents (V, C, h, w) of the views of as many pictures, and if asked of their mirror images."""
+    shown = geometry.warp(pictures, thetas)
+    return diffusion.encode_image(shown), diffusion.encode_image(shown.flip(-1)) if mirror else None
 
-    With settings.encode "once" they are warped as a picture would be, whose outside is black; in a latent
-    cell that is not what the VAE makes of the warped picture, so it is for many views of a large model.
+
+def _encoded(diffusion: Diffusion, images: torch.Tensor) -> torch.Tensor:
+    """Latents (B + 1, C, h, w) of the images, each encoded once, and of the black that lies outside of them.
+
+    Warped they are not quite what the VAE makes of a warped picture: they are for many views.
     """
-    numbers = [image for image, _ in which]
-    if settings.encode == "views":
-        shown = geometry.warp(images[numbers], thetas)
-        return [
-            diffusion.encode_image(one) for one in ((shown, shown.flip(-1)) if settings.mirror else (shown,))
-        ]
-    shown = sorted(set(numbers))
-    encoded = diffusion.encode_image(torch.cat([images[shown], torch.zeros_like(images[:1])]))
-    picture, black = encoded[[shown.index(number) for number in numbers]], encoded[-1:]
-    warped = geometry.warp(picture - black, thetas.to(picture)) + black
-    return [warped, warped.flip(-1)] if settings.mirror else [warped]
+    black = torch.zeros_like(images[0])
+    return torch.cat([diffusion.encode_image(image[None]) for image in (*images, black)])
 
 
 def noised_views(

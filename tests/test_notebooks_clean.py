@@ -11,7 +11,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from kp_helpers.results.found import found_text
+from kp_helpers.results.found import answered
 from kp_helpers.results.publish import COMMAND, FACTS, LIMIT, stale
 
 ROOT = Path(__file__).parents[1]
@@ -45,7 +45,7 @@ def test_outputs_are_those_of_the_code(path):
     assert page.metadata[FACTS]["model_sha256"] == config["model"]["sha256"]
     for cell in page.cells:
         if "found_here(" in cell.source and cell.cell_type == "code":
-            told = found_text(path.stem, ROOT / "results")
+            told, _ = answered(path.stem, ROOT / "results")
             assert cell.outputs[0].data["text/markdown"] == told, f"run `{COMMAND} {path.stem}`"
 
 

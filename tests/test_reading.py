@@ -119,8 +119,10 @@ class Pooling:
     """A model whose latents are means of 8 x 8 pixels: moved by whole cells, they are the moved picture's."""
 
     default_timestep = 0
+    encoded = 0
 
     def encode_image(self, images):
+        self.encoded += len(images)
         return F.avg_pool2d(images - 0.5, 8)
 
     def add_noise(self, latents, timestep, noise):
@@ -150,3 +152,11 @@ def test_latents_that_are_warped_are_those_of_the_warped_picture(monkeypatch):
     every, once = (latents_of(images, encode, monkeypatch) for encode in ("views", "once"))
     for side in (False, True):
         torch.testing.assert_close(once[side], every[side], atol=1e-6, rtol=0)
+
+
+def test_each_picture_is_encoded_once_however_few_views_pass_at_a_time(monkeypatch):
+    monkeypatch.setattr(reading, "PIXELS_AT_ONCE", 64 * 64)
+    model = Pooling()
+    settings = TestTime(views=5, mirror=True, read_size=8, encode="once")
+    reading.over_views(model, torch.rand(2, 3, 64, 64), settings, lambda latents, _: latents[:, :1])
+    assert model.encoded == 2 + 1  # and the black outside

@@ -3,13 +3,12 @@
 from IPython.display import Image, Markdown, display
 
 from kp_helpers.results import project_path
-from kp_helpers.results.found import found_picture, found_text
+from kp_helpers.results.found import answered
 
 
 def found_here(notebook: str, results: str = "results") -> None:
-    """Show `found_text` of a notebook of the checkout, or of another results folder, and its picture."""
-    folder = project_path(results)
-    display(Markdown(found_text(notebook, folder)))
-    picture = found_picture(notebook, folder)
+    """Show what is `answered` in a notebook of the checkout, or of another results folder."""
+    text, picture = answered(notebook, project_path(results))
+    display(Markdown(text))
     if picture:
         display(Image(picture.read_bytes()))

@@ -8,15 +8,20 @@ from kp_helpers.results.runs import REFERENCE, read_runs
 from kp_helpers.results.tables import amount, ground, short
 
 
-def found_text(notebook: str, results: Path) -> str:
-    """Markdown with a line for each claim that the notebook decides: its verdict, and the number that this
-    hangs on.
+def answered(notebook: str, results: Path) -> tuple[str, Path | None]:
+    """What the committed runs, whose names begin with `REFERENCE`, say of the claims that a notebook decides.
 
-    Of the committed runs alone, whose names begin with `REFERENCE`; a sentence says so where there is none.
+    Markdown with a line a claim: its verdict, and the number that this hangs on; a sentence says so where no run
+    has asked one. And the picture that most of these claims refer to, None where there is none.
     """
-    answers = _answers(notebook, results)
+    runs = [run for run in read_runs(results)[0] if run.name.startswith(REFERENCE)]
+    answers = [answer for answer in answers_of(runs) if answer.run and answer.run.notebook == notebook]
     if not answers:
-        return "**Found here**: no committed run has asked it yet."
+        return "**Found here**: no committed run has asked it yet.", None
+    return _text(answers), _picture(answers)
+
+
+def _text(answers: list[Answer]) -> str:
     run = answers[0].run
     lines = [f"**Found here**, on {ground(run)} (run `{run.name}`):", ""]
     for answer in answers:
@@ -26,16 +31,9 @@ def found_text(notebook: str, results: Path) -> str:
     return "\n".join(lines)
 
 
-def found_picture(notebook: str, results: Path) -> Path | None:
-    """The picture of the committed run that most claims of the notebook refer to; None where there is none."""
-    answers = [answer for answer in _answers(notebook, results) if answer.figure]
-    if not answers:
+def _picture(answers: list[Answer]) -> Path | None:
+    figures = Counter(answer.figure for answer in answers if answer.figure)
+    if not figures:
         return None
-    (figure, _), *_ = Counter(answer.figure for answer in answers).most_common()
+    (figure, _), *_ = figures.most_common()
     return next(answer.run.place / figure for answer in answers if answer.figure == figure)
-
-
-def _answers(notebook: str, results: Path) -> list[Answer]:
-    """What the committed runs of a notebook say of its claims."""
-    runs = [run for run in read_runs(results)[0] if run.name.startswith(REFERENCE)]
-    return [answer for answer in answers_of(runs) if answer.run and answer.run.notebook == notebook]

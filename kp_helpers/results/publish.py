@@ -16,7 +16,7 @@ import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
 
-from kp_helpers.results.found import found_picture, found_text
+from kp_helpers.results.found import answered
 from kp_helpers.results.lighter import lighter
 from kp_helpers.results.run_folder import ResultsError, project_path, write_file
 from kp_helpers.results.runs import REFERENCE, Run, best_of, read_runs
@@ -100,12 +100,12 @@ def _found(cell: NotebookNode, notebook: str, results: Path) -> list[NotebookNod
     """The output of the cell that tells the verdicts, which the run's own were not yet among as it ran."""
     if "found_here(" not in cell.source:
         return []
-    shown_here = [new_output("display_data", {"text/markdown": found_text(notebook, results)})]
-    picture = found_picture(notebook, results)
+    text, picture = answered(notebook, results)
+    outputs = [new_output("display_data", {"text/markdown": text})]
     if picture:
         png = base64.b64encode(picture.read_bytes()).decode()
-        shown_here.append(new_output("display_data", {"image/png": png}))
-    return shown_here
+        outputs.append(new_output("display_data", {"image/png": png}))
+    return outputs
 
 
 def _facts(run: Run, page: NotebookNode) -> dict:
