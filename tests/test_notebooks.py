@@ -205,7 +205,7 @@ def test_the_protocol_has_a_verdict_on_every_claim(results):
     rows = list(csv.DictReader((out / "verdicts.csv").open()))
     assert {row["verdict"] for row in rows} <= set(VERDICTS)
     asked = {claim.id for claim in CLAIMS if claim.notebook == "08_evaluate_3dpw"}
-    assert {row["id"] for row in rows} == asked, "what the page looks for"
+    assert {row["id"] for row in rows} == asked - {"modes"}, "what the page looks for; one mode alone is run"
     misses = list(csv.DictReader((out / "misses.csv").open()))
     assert {row["method"] for row in misses if row["train_images"] == "2"} > {CHANCE, *CONTROLS}
 
@@ -214,7 +214,8 @@ def test_the_goals_are_asked_of_every_joint_and_of_the_claims(results):
     out = results / "10_beyond_the_paper" / "smoke"
     rows = list(csv.DictReader((out / "verdicts.csv").open()))
     known = {claim.id for claim in CLAIMS if claim.notebook == "10_beyond_the_paper"}
-    assert known - {row["id"] for row in rows} <= {"wrong-side"}, "nothing of the tiny model is near a joint"
+    unseen = known - {row["id"] for row in rows}
+    assert unseen <= {"wrong-side", "contrast"}, "nothing of the tiny model is near a joint"
     assert {row["verdict"] for row in rows} <= set(VERDICTS)
     goals = {row["against"] for row in rows if row["id"] == "goals"}
     assert goals == {"55 %", "70 %"}, "five and twenty labels; of two joints nobody says the mean of twelve"
