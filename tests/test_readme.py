@@ -76,11 +76,11 @@ def test_its_tables_are_those_of_the_committed_runs(tmp_path):
 
 
 def test_the_hits_are_in_the_metrics_of_the_run_that_is_named():
-    """Each number of the first column once more, put together here from the run's own file."""
+    """Each number of the first column once more, from the run's own file, in the paper's mode."""
     named = re.search(r"\(results/(\S+)/README.md\)\): in percent", README)[1]
     rows = json.loads((ROOT / "results" / named / "metrics.json").read_text())
     shown = dict(re.findall(r"^\| (left foot|head|left elbow) \| (\S+ \[\S+ \S+\]) ", README, re.M))
-    own = {row["joint"]: row for row in rows if row["name"].endswith(f"readout mode: {EXACT}")}
+    own = {row["joint"]: row for row in rows if row["name"].endswith(f"coupled mode: {EXACT}")}
     texts = {joint: (row["value"], *row["interval"]) for joint, row in own.items()}
     texts = {j.replace("_", " "): "{:.0f} [{:.0f}, {:.0f}]".format(*row) for j, row in texts.items()}
     assert shown == texts and set(shown) == {"left foot", "head", "left elbow"}

@@ -40,7 +40,8 @@ class Pairs:
     def load(cls, *paths: Path) -> "Pairs":
         """The pairs of one or several files, one after the other. Raises store.DamagedError."""
         parts = [store.load(path) for path in paths]
-        latents = [torch.cat([tensors[name] for tensors, _ in parts]) for name in ("before", "after")]
+        sides = ("before", "after")  # autocast on a CPU joins no halves
+        latents = [torch.cat([tensors[side].float() for tensors, _ in parts]) for side in sides]
         return cls(*latents, [row for _, facts in parts for row in facts["instructions"]])
 
 

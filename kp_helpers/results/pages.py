@@ -141,12 +141,12 @@ def _protocol(runs: list[Run]) -> str:
 def _recipe(run: Run) -> str:
     """What the kit's own recipe finds with the fewest labels of a run, beside what it is compared with."""
     fewest = min((row.train_images for row in run.metrics if row.train_images), default=None)
-    found = {(row.joint, row.method): row for row in run.metrics if row.train_images == fewest}
-    joints = [joint for joint, method in found if method == "best"]
-    shown = [joint for joint in joints if joint in ("left_foot", "head", "left_elbow") or " " in joint]
+    rows = {(row.joint, row.method): row for row in run.metrics if row.train_images == fewest}
+    joints = [joint for joint, method in rows if method == "best"]
+    named = [joint for joint in joints if joint in ("left_foot", "head", "left_elbow") or " " in joint]
     parts = []
-    for joint in shown:
-        best, paper, ridge = (tables.number(found.get((joint, name)), interval=False) for name in _RECIPES)
+    for joint in named:
+        best, paper, ridge = (tables.number(rows.get((joint, name)), interval=False) for name in _RECIPES)
         parts.append(f"{tables.words(joint)} {best} ({paper}, {ridge})")
     where = f"[`results/{run.folder}`](results/{run.folder}/README.md)"
     return (

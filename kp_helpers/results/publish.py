@@ -52,7 +52,7 @@ def publish(notebook: Path, results: Path) -> Run | None:
         raise ResultsError(f"{notebook.name}: {run.folder} ran other code, {_again(notebook)}")
     for cell, twin in zip(cells, ran, strict=True):
         cell.execution_count = twin.execution_count
-        cell.outputs = _found(cell, notebook.stem, results) or shown(twin.outputs)
+        cell.outputs = _found(cell, notebook.stem, results) or visible_outputs(twin.outputs)
     page.metadata[FACTS] = _facts(run, page)
     text = _light_enough(page, notebook.name)
     changed = notebook.stat()
@@ -82,18 +82,18 @@ def code_hash(page: NotebookNode) -> str:
     return hashlib.sha256(sources.encode()).hexdigest()
 
 
-def shown(outputs: list[NotebookNode]) -> list[NotebookNode]:
+def visible_outputs(outputs: list[NotebookNode]) -> list[NotebookNode]:
     """What a page shows of a cell's outputs."""
-    kept = []
+    visible = []
     for output in outputs:
         if output.output_type == "stream" and output.name == "stdout":
             overwritten = re.compile(r"^.*\r(?!\n)", re.MULTILINE)
-            kept.append(new_output("stream", name="stdout", text=overwritten.sub("", output.text)))
+            visible.append(new_output("stream", name="stdout", text=overwritten.sub("", output.text)))
         elif output.output_type in ("display_data", "execute_result"):
             data = {kind: content for kind, content in output.data.items() if kind != _CONTROL}
             if _CONTROL not in output.data or _PICTURES & data.keys():
-                kept.append(NotebookNode({**output, "data": data, "metadata": {}}))
-    return kept
+                visible.append(NotebookNode({**output, "data": data, "metadata": {}}))
+    return visible
 
 
 def _found(cell: NotebookNode, notebook: str, results: Path) -> list[NotebookNode]:

@@ -71,7 +71,7 @@ def taught(run: Run) -> Table:
     for row in run.metrics:
         if row.measure == EXACT and row.train_images == count:
             method = "taught" if row.method.startswith("appended") else row.method
-            joints.setdefault(row.joint, {})[method] = row
+            joints.setdefault(row.joint, {}).setdefault(method, row)  # the run's own mode stands first
     rows = []
     for joint, methods in joints.items():
         numbers = [number(methods.get(name), interval=False) for name in beside]
