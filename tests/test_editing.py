@@ -175,6 +175,13 @@ def test_three_sets_of_pairs_teach_alike_and_are_measured_alike(figures, tmp_pat
     assert content["yields"] == {"kept": 2} and content["base"] == figures.fingerprint
 
 
+def test_the_shipped_comparison_is_of_the_shipped_model(figures):
+    scores, content = evaluate.load(evaluate.PAIRS)
+    assert content["base"] == figures.fingerprint
+    assert set(scores) == {"filtered", "unfiltered", "rendered"}
+    assert len({len(one.changed) for one in scores.values()}) == 1
+
+
 def test_filters_and_the_best_of_each_triplet():
     seen = Similarities(
         torch.tensor([0.9, 0.6, 0.9, 0.8]),
