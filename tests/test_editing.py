@@ -153,6 +153,14 @@ def test_pairs_of_the_model_are_made_once(figures, tmp_path, monkeypatch):
     assert torch.equal(again.after, pairs.after)
 
 
+def test_as_many_pairs_are_kept_with_filters_as_without(figures, tmp_path, monkeypatch):
+    monkeypatch.setattr(filters, "_TRUE_PAIRS", 3)
+    yields = filters.filtered_pairs(figures, tmp_path, triplets=1, each=2)
+    sets = [Pairs.load(tmp_path / f"{name}.safetensors") for name in ("filtered", "unfiltered")]
+    assert yields["pairs"] == 2 and [len(one) for one in sets] == [yields["kept"]] * 2
+    assert yields == json.loads((tmp_path / "filters.json").read_text())
+
+
 def test_three_sets_of_pairs_teach_alike_and_are_measured_alike(figures, tmp_path, monkeypatch):
     monkeypatch.setattr("kp_helpers.editing.pairs.SHARD", 2)
     latents = torch.randn(2, 4, 32, 32, generator=torch.Generator().manual_seed(0))
@@ -165,6 +173,13 @@ def test_three_sets_of_pairs_teach_alike_and_are_measured_alike(figures, tmp_pat
     assert [len(one.changed) for one in scores.values()] == [1, 1, 1]
     assert scores["filtered"] == scores["unfiltered"] != scores["rendered"]
     assert content["yields"] == {"kept": 2} and content["base"] == figures.fingerprint
+
+
+def test_the_shipped_comparison_is_of_the_shipped_model(figures):
+    scores, content = evaluate.load(evaluate.PAIRS)
+    assert content["base"] == figures.fingerprint
+    assert set(scores) == {"filtered", "unfiltered", "rendered"}
+    assert len({len(one.changed) for one in scores.values()}) == 1
 
 
 def test_filters_and_the_best_of_each_triplet():

@@ -8,7 +8,6 @@ import torch
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.editing.instructed import decode
 from kp_helpers.editing.pairs import Pairs, model_pairs
-from kp_helpers.editing.ways import fast
 from kp_helpers.figures.edits import TRAINING, Edit, edits, images_of
 from kp_helpers.figures.judge import Judge, Similarities
 from kp_helpers.store import replace_file
@@ -48,8 +47,7 @@ def filtered_pairs(diffusion: Diffusion, folder: Path, triplets: int, each: int)
     true = edits(_TRUE_PAIRS, first=TRAINING)
     seen = _seen(Judge("clip"), true, *(images_of(true, side) for side in (0, 1)))
     thresholds = {name: float(values.quantile(0.1)) for name, values in by_filter(seen).items()}
-    with fast(diffusion):
-        pairs, own = model_pairs(diffusion, folder, triplets, each)
+    pairs, own = model_pairs(diffusion, folder, triplets, each)
     pictures = [decode(diffusion, latents) for latents in (pairs.before, pairs.after)]
     seen, judged = (_seen(Judge(part), own, *pictures) for part in ("clip", "judge"))
     own_passed, papers_passed = passed(seen, thresholds), passed(seen, PAPERS)

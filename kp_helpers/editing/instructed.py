@@ -5,6 +5,8 @@ silently switches all guidance off, the text's too; `edit` has no such limit.
 """
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -132,3 +134,10 @@ def decode(diffusion: Diffusion, latents: torch.Tensor) -> torch.Tensor:
     with torch.autocast(diffusion.device.type, enabled=False):
         parts = [diffusion.vae.decode(part).sample for part in scaled.split(50)]
     return (torch.cat(parts).float() / 2 + 0.5).clamp(0, 1).cpu()
+
+
+@contextmanager
+def fast(diffusion: Diffusion) -> Iterator[None]:
+    """Without gradients and in bfloat16, which takes half of the time."""
+    with torch.no_grad(), torch.autocast(diffusion.device.type, torch.bfloat16):
+        yield

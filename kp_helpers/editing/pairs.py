@@ -8,6 +8,7 @@ from tqdm.auto import tqdm
 
 from kp_helpers import store
 from kp_helpers.diffusion import Diffusion
+from kp_helpers.editing.instructed import fast
 from kp_helpers.editing.prompt_to_prompt import generate_pairs, refined
 from kp_helpers.figures.edits import KINDS, TEMPLATES, TRAINING, Edit, draw_edit, images_of
 
@@ -81,7 +82,8 @@ def model_pairs(
         part = drawn[first : first + len(KINDS)]
         path = folder / f"model-{each}-{first:04d}-{first + len(part):04d}.safetensors"
         if not path.exists():
-            made = [_pairs_of(diffusion, edit, each, first + n) for n, edit in enumerate(part)]
+            with fast(diffusion):
+                made = [_pairs_of(diffusion, edit, each, first + n) for n, edit in enumerate(part)]
             before, after = (torch.cat(latents) for latents in zip(*made, strict=True))
             said = [training_instructions(edit) for edit in part for _ in range(each)]
             Pairs(before, after, said).save(path)

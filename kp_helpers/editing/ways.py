@@ -1,14 +1,13 @@
 """Ways to edit pictures of the figures world: by instruction, and what that is compared with."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
 from diffusers import DDIMScheduler
 
 from kp_helpers.diffusion import Diffusion
-from kp_helpers.editing.instructed import IMAGE_SCALE, TEXT_SCALE, decode, edit
+from kp_helpers.editing.instructed import IMAGE_SCALE, TEXT_SCALE, decode, edit, fast
 from kp_helpers.editing.pairs import encode
 from kp_helpers.editing.prompt_to_prompt import GUIDANCE, STEPS, generate_pairs, inverted, refined
 from kp_helpers.figures.edit_scores import FLOOR, OWN
@@ -84,10 +83,3 @@ def made(
     parts = [edits[first : first + _AT_ONCE] for first in range(0, len(edits), _AT_ONCE)]
     with fast(diffusion):
         return torch.cat([way(part) for part in parts])
-
-
-@contextmanager
-def fast(diffusion: Diffusion) -> Iterator[None]:
-    """Without gradients and in bfloat16, which takes half of the time."""
-    with torch.no_grad(), torch.autocast(diffusion.device.type, torch.bfloat16):
-        yield
