@@ -155,9 +155,10 @@ def test_pairs_of_the_model_are_made_once(figures, tmp_path, monkeypatch):
 
 def test_as_many_pairs_are_kept_with_filters_as_without(figures, tmp_path, monkeypatch):
     monkeypatch.setattr(filters, "_TRUE_PAIRS", 3)
-    yields = filters.filtered_pairs(figures, tmp_path, triplets=1, each=2)
+    yields = filters.filtered_pairs(figures, tmp_path, triplets=1, each=4)
     sets = [Pairs.load(tmp_path / f"{name}.safetensors") for name in ("filtered", "unfiltered")]
-    assert yields["pairs"] == 2 and [len(one) for one in sets] == [yields["kept"]] * 2
+    assert yields["pairs"] == 4 and [len(one) for one in sets] == [yields["kept"]] * 2
+    assert yields["kept"]
     assert yields == json.loads((tmp_path / "filters.json").read_text())
 
 
