@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline, UNet2DConditionModel
+from helpers import tiny_sd
 from safetensors import safe_open
 
 from kp_helpers import diffusion
@@ -15,7 +16,7 @@ from kp_helpers.figures import judge, pointing
 from kp_helpers.figures.__main__ import main
 from kp_helpers.figures.evaluate import psnr, tables, untrained
 from kp_helpers.figures.held_out import held_out
-from kp_helpers.figures.model import load_clip
+from kp_helpers.figures.model import generate, load_clip
 from kp_helpers.figures.pointing import limb_rows
 
 FOLDER = diffusion.FIGURES
@@ -45,11 +46,22 @@ def test_the_folder_is_small_and_in_float16():
         assert kinds <= {"F16", "I64"}, path
 
 
-def test_diffusers_makes_pictures_with_it():
+def test_diffusers_makes_the_same_pictures_with_the_folder(figures):
     pipeline = StableDiffusionPipeline.from_pretrained(FOLDER, local_files_only=True, use_safetensors=True)
     pipeline.set_progress_bar_config(disable=True)
-    out = pipeline(["a red ball on grass"], num_inference_steps=2, output_type="np")
-    assert out.images.shape == (1, 128, 128, 3)
+    said, noise = ["a red ball on grass"], torch.Generator().manual_seed(0)
+    out = pipeline(said, num_inference_steps=2, guidance_scale=4.0, generator=noise, output_type="np")
+    made = generate(figures, said, steps=2)
+    assert made.shape == (1, 128, 128, 3) and made.dtype == np.uint8
+    assert np.abs(out.images * 255 - made).max() < 1
+
+
+@pytest.mark.parametrize("family", ["sd2", "sdxl"])
+def test_pictures_are_made_by_a_model_of_any_family(family, tmp_path):
+    model = diffusion.load(tiny_sd.make(tmp_path / family, family=family))
+    pictures = generate(model, ["a red ball", "sand"], steps=2)
+    assert pictures.shape[0] == 2 and pictures[0].std() > 0
+    assert not np.array_equal(pictures[0], pictures[1])
 
 
 def test_the_plain_twin_has_the_clips_text_tower_and_the_same_autoencoder(figures):

@@ -84,8 +84,10 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory, tiny_sd_folder, tiny_threedpw) -> Path:
-    """The results folder after all notebooks; two of them at a time, after 02 those that need its base."""
-    from helpers import tiny_vision
+    """The results folder after all notebooks; two of them at a time, after 02 those that need its base, most
+    of them with the same weights in one file.
+    """
+    from helpers import one_file, tiny_vision
 
     from kp_helpers.figures import benchmark_worlds
     from kp_helpers.figures.export import export
@@ -96,6 +98,8 @@ def results(tmp_path_factory, tiny_sd_folder, tiny_threedpw) -> Path:
     foreign = {"model": tiny_sd_folder, "data": tiny_threedpw}
     on_base = {**foreign, "base": root / "02_stable_keypoints" / "smoke" / "embedding.safetensors"}
     first = {"02_stable_keypoints": foreign, "03_appended_embedding": on_base, "08_evaluate_3dpw": on_base}
+    single = one_file.beside_its_settings(tiny_sd_folder, tmp_path_factory.mktemp("one") / "sd.safetensors")
+    foreign, on_base = {**foreign, "model": single}, {**on_base, "model": single}
     first["14_your_own_pictures"] = {**on_base, "example": root / "own_pictures"}
     drawing = ("00_figures_world", "01_attention_extraction", "13_edit_by_instruction")
     second = dict.fromkeys(drawing, foreign)

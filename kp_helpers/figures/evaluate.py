@@ -109,7 +109,7 @@ def psnr(diffusion, images: np.ndarray) -> float:
 def samples_top1(diffusion, captions: list[str]) -> float:
     """Share of generated pictures whose caption the judge, a CLIP from another seed, finds among 16."""
     clip, tokenizer = load_clip("judge", diffusion.folder)
-    images = generate(captions, folder=diffusion.folder)
+    images = generate(diffusion, captions)
     return judge.top1_among(clip, tokenizer, images, captions, min(16, len(captions)))
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import DDIMScheduler, StableDiffusionPipeline
+from diffusers import DDIMScheduler, StableDiffusionPipeline, StableDiffusionXLPipeline
 from transformers import CLIPModel, CLIPTextModel, CLIPTokenizer
 
-from kp_helpers.diffusion import FIGURES
+from kp_helpers.diffusion import FIGURES, Diffusion
 from kp_helpers.store import replace_file
 
 SETTINGS_FILE = "keypoint_kit.json"
@@ -76,20 +76,27 @@ def load_clip(part: str = "clip", folder: Path = FIGURES) -> tuple[CLIPModel, CL
     return clip.eval(), CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
 
 
-def load_pipeline(folder: Path = FIGURES) -> StableDiffusionPipeline:
-    """The model as diffusers knows it, in float32 on the CPU, with its own scheduler."""
-    pipeline = StableDiffusionPipeline.from_pretrained(
-        folder, local_files_only=True, use_safetensors=True, safety_checker=None, dtype=torch.float32
+def pipeline_of(diffusion: Diffusion) -> StableDiffusionPipeline | StableDiffusionXLPipeline:
+    """A loaded model as diffusers knows it, of the same components, with a DDIM sampler."""
+    schedule = DDIMScheduler.from_config(diffusion.scheduler.config, clip_sample=False)
+    parts = {name: getattr(diffusion, name) for name in ("vae", "unet", "tokenizer", "text_encoder")}
+    if diffusion.text_encoder_2 is None:
+        rest = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+        return StableDiffusionPipeline(**parts, **rest, scheduler=schedule)
+    second = {name: getattr(diffusion, name) for name in ("tokenizer_2", "text_encoder_2")}
+    zeros = diffusion.zeros_when_empty
+    return StableDiffusionXLPipeline(
+        **parts, **second, scheduler=schedule, force_zeros_for_empty_prompt=zeros, add_watermarker=False
     )
-    pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config)
-    return pipeline
 
 
 def generate(
-    captions: list[str], seed: int = 0, steps: int = 40, guidance: float = 4.0, folder: Path = FIGURES
-):
-    """Pictures (n, 128, 128, 3) uint8 of captions, the same for the same seed."""
-    pipeline = load_pipeline(folder)
+    diffusion: Diffusion, captions: list[str], seed: int = 0, steps: int = 40, guidance: float = 4.0
+) -> np.ndarray:
+    """Pictures (n, H, W, 3) uint8 of captions, as large as the model's training pictures, the same for the
+    same seed.
+    """
+    pipeline = pipeline_of(diffusion)
     pipeline.set_progress_bar_config(desc="samples")
     generators = [torch.Generator().manual_seed(seed * 10_000 + number) for number in range(len(captions))]
     out = pipeline(

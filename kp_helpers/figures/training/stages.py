@@ -17,7 +17,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 from transformers import CLIPModel, CLIPTextModel, CLIPTokenizer
 
-from kp_helpers.diffusion import FIGURES, SHIPPED
+from kp_helpers.diffusion import FIGURES, SHIPPED, load
 from kp_helpers.figures import pictures
 from kp_helpers.figures.held_out import held_out
 from kp_helpers.figures.lexicon import build_tokenizer
@@ -115,7 +115,7 @@ class Training:
 
     def samples(self, target: Path = FIGURES) -> None:
         """Generate pictures of held-out captions into `folder/samples.png`, to be looked at."""
-        images = generate(held_out(_SAMPLES).texts, folder=target)
+        images = generate(load(target), held_out(_SAMPLES).texts)
         rows = images.reshape(4, _SAMPLES // 4, *images.shape[1:])
         grid = np.concatenate([np.concatenate(list(row), axis=1) for row in rows], axis=0)
         replace_file(self.folder / "samples.png", lambda partial: Image.fromarray(grid).save(partial))
