@@ -22,7 +22,7 @@ from kp_helpers.figures.edits import TESTING, Edit, draw_edit, edits, images_of
 from kp_helpers.figures.judge import Judge
 
 EVALUATION, PAIRS = (Path(__file__).with_name(f"{name}.json") for name in ("evaluation", "pairs"))
-IMAGE_SCALES, TEXT_SCALES = (1.0, 1.2, 1.5, 1.8, 2.2), (1.5, 3.0, 5.0, 7.5)
+IMAGE_SCALES, TEXT_SCALES = (1.0, 1.2, 1.5, 1.8, 2.2), (1.5, 2.5, 5.0, 7.5)
 _FURTHER = 100_000
 """Other edits than those of the table have seeds that begin so much later."""
 
