@@ -32,18 +32,26 @@ _DARK, _LIGHT = "black", "gray"
 
 @dataclass(frozen=True)
 class Attribute:
-    """One thing to be read. drawings: value -> (H, W, 3) float in [0, 255]; scenes: value -> its scene."""
+    """One thing to be read. scenes: value -> its scene; where: the (H, W) places at which drawings of them
+    differ; drawn: what each value is there, (values, n, 3) in [0, 255].
+    """
 
     name: str
-    drawings: dict[str, np.ndarray]
     scenes: dict[str, Scene]
+    where: np.ndarray
+    drawn: np.ndarray
+
+    @classmethod
+    def of(cls, name: str, scenes: dict[str, Scene], drawings: dict[str, np.ndarray]) -> "Attribute":
+        """From a drawing (H, W, 3) in [0, 255] of each value."""
+        drawn = np.stack([drawings[value] for value in scenes]).astype(np.float32)
+        where = (np.ptp(drawn, axis=0) > _DIFFERENT).any(axis=-1)
+        return cls(name, scenes, where, drawn[:, where])
 
     def read(self, image: np.ndarray) -> str:
         """The value whose drawing is nearest to `image` (H, W, 3), in [0, 255]: mean absolute difference."""
-        drawn = np.stack(list(self.drawings.values())).astype(np.float32)
-        where = (np.ptp(drawn, axis=0) > _DIFFERENT).any(axis=-1)
-        distances = np.abs(drawn[:, where] - np.asarray(image, np.float32)[where]).mean(axis=(1, 2))
-        return list(self.drawings)[int(distances.argmin())]
+        distances = np.abs(self.drawn - np.asarray(image, np.float32)[self.where]).mean(axis=(1, 2))
+        return list(self.scenes)[int(distances.argmin())]
 
 
 @dataclass(frozen=True)
@@ -135,14 +143,15 @@ def _seen(label: str, *pictures: Picture) -> bool:
 
 def clothes_colour(scene: Scene, noun: str) -> Attribute:
     """The colour of hair or a piece of clothing of the first person."""
-    return _coloured(noun, {word: with_person(scene, **{noun: word}) for word in COLOURS}, COLOURS)
+    scenes = {word: with_person(scene, **{noun: word}) for word in COLOURS}
+    return Attribute.of(noun, scenes, _in_all_colours(scenes, COLOURS))
 
 
 def thing_colour(scene: Scene, number: int) -> Attribute:
     """The colour of thing `number`."""
     thing = scene.things[number]
     scenes = {word: with_thing(scene, number, replace(thing, colour=word)) for word in COLOURS}
-    return _coloured(f"{thing.kind}'s colour", scenes, COLOURS)
+    return Attribute.of(f"{thing.kind}'s colour", scenes, _in_all_colours(scenes, COLOURS))
 
 
 def presence(scene: Scene, number: int) -> Attribute:
@@ -159,10 +168,9 @@ def ground(scene: Scene) -> Attribute:
 def backdrop(scene: Scene) -> Attribute:
     """The sky, or a wall by its colour."""
     walls = {word: replace(scene, backdrop="wall", wall=word) for word in COLOURS}
-    coloured = _coloured("backdrop", walls, {word: wall_tone(word) for word in COLOURS})
+    drawings = _in_all_colours(walls, {word: wall_tone(word) for word in COLOURS})
     sky = replace(scene, backdrop="sky")
-    drawings = coloured.drawings | {"sky": render(sky).image}
-    return Attribute("backdrop", drawings, walls | {"sky": sky})
+    return Attribute.of("backdrop", walls | {"sky": sky}, drawings | {"sky": render(sky).image})
 
 
 def motion(scene: Scene) -> Attribute:
@@ -188,13 +196,12 @@ def _backdrop_of(scene: Scene) -> str:
 
 
 def _drawn(name: str, scenes: dict[str, Scene]) -> Attribute:
-    return Attribute(name, {value: render(scene).image for value, scene in scenes.items()}, scenes)
+    return Attribute.of(name, scenes, {value: render(scene).image for value, scene in scenes.items()})
 
 
-def _coloured(name: str, scenes: dict[str, Scene], tones: dict[str, tuple]) -> Attribute:
-    """An attribute of eleven colours from two drawings, since a pixel is linear in the colour of a part."""
+def _in_all_colours(scenes: dict[str, Scene], tones: dict[str, tuple]) -> dict[str, np.ndarray]:
+    """Drawings in eleven colours from two of them, since a pixel is linear in the colour of a part."""
     dark, light = (render(scenes[word]).image.astype(np.float32) for word in (_DARK, _LIGHT))
     low, span = np.array(tones[_DARK]), np.subtract(tones[_LIGHT], tones[_DARK])
     share = (light - dark) / span
-    drawings = {word: np.clip(dark + share * (np.array(tones[word]) - low), 0, 255) for word in scenes}
-    return Attribute(name, drawings, scenes)
+    return {word: np.clip(dark + share * (np.array(tones[word]) - low), 0, 255) for word in scenes}
