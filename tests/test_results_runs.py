@@ -22,6 +22,15 @@ def test_what_a_run_says_of_itself(tmp_path):
     assert (other.minutes, other.machine) == ("", "")
 
 
+def test_a_run_by_a_plan_tells_its_bases_and_no_protocol(tmp_path):
+    config = save(tmp_path, "11_unsupervised_benchmarks", "reference") / "config.json"
+    content = json.loads(config.read_text())
+    content["settings"]["plan"] = {"bases": 3, "test": 0}
+    config.write_text(json.dumps(content))
+    (run,), _ = read_runs(tmp_path)
+    assert (run.size, run.mode) == ("3 bases, all pictures of each set", "")
+
+
 @pytest.mark.parametrize(
     "change",
     [

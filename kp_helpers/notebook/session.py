@@ -65,8 +65,9 @@ class Session:
 
     def __str__(self) -> str:
         samples = " and ".join(str(len(samples)) for samples in self.sets)
+        samples = samples and f", {samples} samples"
         model = f"model {self.model}, {self.frozen.image_size} px, on {self.frozen.device}"
-        text = f"{model}; data: {self.kind}, {samples} samples"
+        text = f"{model}; data: {self.kind}{samples}"
         if self.bases:
             count = f"{len(self.bases)} bases" if len(self.bases) > 1 else "base"
             text += f"; {count} of {len(self.base)} tokens"

@@ -110,9 +110,11 @@ def best_of(runs: list[Run], notebook: str) -> Run | None:
 def _read(place: Path) -> Run:
     config = json.loads((place / "config.json").read_text(encoding="utf-8"))
     settings = config["settings"]
-    protocol = settings.get("protocol", {})
+    protocol, appended = settings.get("protocol", {}), settings.get("appended", {})
     size = ""
-    if {"runs", "test_images"} <= protocol.keys():
+    if plan := settings.get("plan"):  # notebook 11's, which follows no protocol and appends nothing
+        size, appended = f"{plan['bases']} bases, {plan['test'] or 'all'} pictures of each set", {}
+    elif {"runs", "test_images"} <= protocol.keys():
         size = f"{protocol['runs']} runs of {protocol['test_images']} pictures"
     rows = read_table(place / "verdicts.csv", _WORDS, _NUMBERS)
     return Run(
@@ -126,7 +128,7 @@ def _read(place: Path) -> Run:
         pictures=tuple(sorted(path.name for path in place.glob("figures/*.png"))),
         data=str(config["data"]["kind"]),
         model=str(config["model"]["name"]) if "model" in config else "",
-        mode=str(settings.get("appended", {}).get("mode", "")),
+        mode=str(appended.get("mode", "")),
         size=size,
         train_images=protocol.get("train_images"),
         minutes=f"{config['minutes']:.1f}" if "minutes" in config else "",
