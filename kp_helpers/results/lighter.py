@@ -25,7 +25,7 @@ def lighter(page: NotebookNode, width: int | None = None) -> NotebookNode:
     return page
 
 
-def reduced(png: bytes, width: int | None) -> bytes:
+def reduced(png: bytes, width: int | None = None) -> bytes:
     """A PNG in 256 colours; transparent places become white."""
     with Image.open(io.BytesIO(png)) as image:
         picture = Image.new("RGB", image.size, "white")

@@ -26,7 +26,7 @@ FACTS = "keypoint_kit"
 COMMAND = "python -m kp_helpers.results publish"
 LIMIT = 1_000_000
 """Bytes of a notebook with its outputs."""
-WIDTHS = (None, 1600, 1200, 900, 700)
+WIDTHS = (None, 1600, 1200, 900, 700, 560)
 """Pixels that pictures are narrowed to, one after the other, until the notebook is light enough."""
 _NOT_THE_METHOD = {"setup", "injected-parameters", "papermill-error-cell-tag"}
 _CONTROL = "application/vnd.jupyter.widget-view+json"
