@@ -51,7 +51,6 @@ def test_clean_removes_what_runs_made_and_no_result_and_nothing_of_the_users(tmp
 @pytest.mark.parametrize(
     ("profile", "model", "mode", "size"),
     [
-        ("smoke", "figures", "", 0),
         ("quick", "figures", "", 0),
         ("paper", "figures", "readout", 64),
         ("paper", "sd", "", 0),
