@@ -158,7 +158,7 @@ def amount(row: Verdict) -> str:
     if row.p is not None:
         parts.append(p_text(row.p))
     if row.n is not None:
-        parts.append(f"n {row.n:.0f}" + (f" in {row.runs:.0f} runs" if row.runs else ""))
+        parts.append(f"n {row.n:.0f}" + (f" in {row.runs:.0f} runs" if row.runs and row.runs > 1 else ""))
     parts += [row.measure, f"{row.needed:.0f} pictures would decide" if row.needed else "", row.why]
     return ", ".join(filter(None, parts))
 

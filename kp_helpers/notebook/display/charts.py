@@ -222,6 +222,6 @@ def verdicts_table(verdicts: pd.DataFrame) -> pd.DataFrame:
         measure=rows["measure"],
         points=[f"{r.difference:+.1f} [{r.low:+.1f}, {r.high:+.1f}]" for r in rows.itertuples()],
         p=[p_text(p) if p == p else "" for p in rows["p"]],
-        n=[f"{r.n:.0f} in {r.runs:.0f} runs" for r in rows.itertuples()],
+        n=[f"{r.n:.0f}" + (f" in {r.runs:.0f} runs" if r.runs > 1 else "") for r in rows.itertuples()],
     )
     return table.assign(needed=rows["needed"], why=rows["why"]).fillna("")
