@@ -21,7 +21,7 @@ define core_tests
 	$(PYTHON) -m venv build/venv-$(1)
 	build/venv-$(1)/bin/python -m pip install --quiet uv
 	build/venv-$(1)/bin/uv pip install --quiet --python build/venv-$(1)/bin/python --resolution $(2) --upgrade \
-		--editable . "pytest>=9" "packaging>=25"
+		--editable . "pytest>=9" "packaging>=25" "pycocotools>=2.0.11" "httpx>=0.28"
 	build/venv-$(1)/bin/uv pip list --python build/venv-$(1)/bin/python
 	OMP_NUM_THREADS=1 build/venv-$(1)/bin/python -m pytest -q $(CORE_TESTS:%=tests/test_%.py)
 endef
