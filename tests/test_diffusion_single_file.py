@@ -104,7 +104,7 @@ def test_row_100_what_is_no_whole_model_is_refused(make, tmp_path):
 
 def test_row_100_of_a_file_that_lacks_something_it_is_named(make):
     _, path = make()
-    tensors = load_file(path)
+    tensors = {name: value.clone() for name, value in load_file(path).items()}  # the file is written anew
     left_out = "model.diffusion_model.middle_block.1.proj_in.weight"
     save_file({name: value for name, value in tensors.items() if name != left_out}, path)
     with pytest.raises(ModelError, match="'mid_block.attentions.0.proj_in.weight' is missing"):
