@@ -146,4 +146,4 @@ def test_what_is_committed_of_runs_is_light():
     """Executed notebooks stay on the machine that ran them."""
     kept = [path for path in ROOT.glob("results/*/reference*/**/*") if path.name != "notebook.ipynb"]
     kept += [path for path in ROOT.glob("results/*") if path.is_file()]
-    assert sum(path.stat().st_size for path in kept if path.is_file()) < 13_000_000
+    assert sum(path.stat().st_size for path in kept if path.is_file()) < 12_000_000
