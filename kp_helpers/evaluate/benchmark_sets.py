@@ -126,7 +126,7 @@ _SHORT = {"learning_rate": 0.05, "views": 1}
 PLANS = {
     "smoke": Plan("smoke", all_forms=False, **_SHORT, **_SMOKE),
     "quick": Plan("quick", all_forms=False, **_SHORT, **_QUICK),
-    "reference": Plan("quick", bases=3, **_SHORT, **_REFERENCE),
+    "reference": Plan("quick", bases=6, **_SHORT, **_REFERENCE),
     "paper": Plan("paper"),
     "paper-10000": Plan("paper-10000"),
 }
