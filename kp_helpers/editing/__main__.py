@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +26,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--on", choices=SETS, default=SETS[0], help=f"whose pairs ({SETS[0]})")
     train.add_argument("--pairs", type=int, default=6000, help="pairs that the renderer draws (6000)")
     train.add_argument("--steps", type=int, help="optimiser steps instead of the recipe's")
+    train.add_argument("--start", type=Path, metavar="FILE", help="a trained model to go on from")
     train.add_argument("--minutes", type=float, help="let the clock end the training instead of steps")
     train.add_argument("--target", type=Path, metavar="FILE", help="where the model goes (in the folder)")
     train.set_defaults(run=_train)
@@ -51,16 +53,21 @@ def _parser() -> argparse.ArgumentParser:
 def _train(options) -> None:
     from kp_helpers import diffusion
     from kp_helpers.editing import instructed
-    from kp_helpers.editing.pairs import Pairs, rendered_pairs
+    from kp_helpers.editing.pairs import Pairs, growing_pairs, rendered_pairs
     from kp_helpers.editing.training import SETTINGS, train_instructed
 
     base = diffusion.load("figures", options.device)
-    settings = replace(SETTINGS, steps=options.steps or SETTINGS.steps, minutes=options.minutes)
-    if options.on == SETS[0]:
-        pairs = rendered_pairs(base, options.folder, options.pairs)
+    settings = SETTINGS[base.device.type]
+    settings = replace(settings, steps=options.steps or settings.steps, minutes=options.minutes)
+    start = options.start and instructed.load(base, options.start)
+    if options.on != SETS[0]:
+        shown = nullcontext(Pairs.load(options.folder / f"{options.on}.safetensors"))
+    elif base.device.type == "cpu":
+        shown = nullcontext(rendered_pairs(base, options.folder, options.pairs))
     else:
-        pairs = Pairs.load(options.folder / f"{options.on}.safetensors")
-    unet = train_instructed(base, pairs, options.folder / options.on, settings)
+        shown = growing_pairs(base, options.pairs)
+    with shown as pairs:
+        unet = train_instructed(base, pairs, options.folder / options.on, settings, start)
     target = options.target or options.folder / options.on / "instructed.safetensors"
     print(instructed.save(target, base, unet, {"pairs": options.on, "count": len(pairs)}))
 

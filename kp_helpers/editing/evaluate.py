@@ -97,9 +97,9 @@ def compare_pairs(diffusion: Diffusion, folder: Path, steps: int, count: int) ->
     sets["rendered"] = rendered_pairs(diffusion, folder, len(sets["filtered"]))
     drawn = edits(count)
     readers = [*map(Reader, drawn)]
-    scores = {}
+    settings, scores = replace(SETTINGS[diffusion.device.type], steps=steps), {}
     for name, pairs in sets.items():
-        unet = train_instructed(diffusion, pairs, folder / f"{name}-{steps}", replace(SETTINGS, steps=steps))
+        unet = train_instructed(diffusion, pairs, folder / f"{name}-{steps}", settings)
         way = partial(by_instruction, diffusion, unet)
         scores[name] = asdict(scored(diffusion, drawn, way, readers))
     yields = json.loads((folder / "filters.json").read_text())

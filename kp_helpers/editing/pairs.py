@@ -1,5 +1,7 @@
 """Pairs of pictures to train on, as latents in shards on disk: drawn by the renderer, or by the model."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +13,13 @@ from kp_helpers.diffusion import Diffusion
 from kp_helpers.editing.instructed import fast
 from kp_helpers.editing.prompt_to_prompt import generate_pairs, refined
 from kp_helpers.figures.edits import KINDS, TEMPLATES, TRAINING, Edit, draw_edit, images_of
+from kp_helpers.figures.training.rendering import rendered
 
-SHARD = 500
+SHARD, PART = 500, 50
+"""Pairs to a file; pairs that a process draws at once where they are not kept."""
+LATENTS = (4, 32, 32)
+ENOUGH = 2_000
+"""Pairs that training begins with, where more come."""
 _BATCH, _AT_ONCE = 50, 8
 _OF_MODEL = 500_000
 """Edits that the model draws have seeds that begin so much later than those of the renderer."""
@@ -29,7 +36,7 @@ class Pairs:
     instructions: list[list[str]]
 
     def __len__(self) -> int:
-        return len(self.before)
+        return len(self.instructions)
 
     def save(self, path: Path) -> Path:
         """Write them in float16."""
@@ -61,12 +68,36 @@ def rendered_pairs(diffusion: Diffusion, folder: Path, count: int) -> Pairs:
     paths = [folder / f"rendered-{number:03d}.safetensors" for number in range(-(-count // SHARD))]
     for number, path in enumerate(tqdm(paths, desc="pairs", unit="shard")):
         if not path.exists():
-            first = number * SHARD
-            drawn = [draw_edit(TRAINING + n, KINDS[n % len(KINDS)]) for n in range(first, first + SHARD)]
-            latents = [encode(diffusion, images_of(drawn, side)) for side in (0, 1)]
-            Pairs(*latents, [training_instructions(edit) for edit in drawn]).save(path)
+            *images, said = _drawn(number * SHARD, SHARD)
+            Pairs(*(encode(diffusion, side) for side in images), said).save(path)
     pairs = Pairs.load(*paths)
     return Pairs(pairs.before[:count], pairs.after[:count], pairs.instructions[:count])
+
+
+@contextmanager
+def growing_pairs(diffusion: Diffusion, count: int) -> Iterator[Pairs]:
+    """The same pairs, drawn on all cores beside what is done inside: those that are ready, and the others as
+    they come.
+    """
+    room = (torch.empty(-(-count // PART) * PART, *LATENTS, dtype=torch.float16) for _ in range(2))
+    pairs = Pairs(*room, [])
+
+    def take(drawn: tuple[torch.Tensor, torch.Tensor, list[list[str]]]) -> None:
+        *images, said = drawn
+        rows = slice(len(pairs), len(pairs) + len(said))
+        for kept, side in zip((pairs.before, pairs.after), images, strict=True):
+            kept[rows] = encode(diffusion, side.float())
+        pairs.instructions.extend(said)  # at last: what is counted is there
+
+    jobs = [(first, PART) for first in range(0, count, PART)]
+    with rendered(_drawn, jobs, take, enough=lambda: len(pairs) >= min(ENOUGH, count), about="pairs"):
+        yield pairs
+
+
+def _drawn(first: int, count: int) -> tuple[torch.Tensor, torch.Tensor, list[list[str]]]:
+    """Pictures before and after, (count, 3, H, W) in [0,1], and instructions of edits of the renderer."""
+    drawn = [draw_edit(TRAINING + n, KINDS[n % len(KINDS)]) for n in range(first, first + count)]
+    return images_of(drawn, 0), images_of(drawn, 1), [training_instructions(edit) for edit in drawn]
 
 
 def model_pairs(

@@ -11,10 +11,13 @@ from kp_helpers.editing.instructed import context_of, widened
 from kp_helpers.editing.pairs import Pairs
 from kp_helpers.figures.training.loop import LoopSettings, train
 
-BATCH = 8
-WINDOW, WHOLE = 0.5, 8
-"""Most batches show windows of half the side, round something that changes; every eighth shows all."""
-SETTINGS = LoopSettings(steps=4000, learning_rate=8e-4, warmup=100, decay=0.35, averaging=0.997)
+BATCH = {"cpu": 8, "cuda": 512}
+WINDOW, WHOLE = 0.5, {"cpu": 8, "cuda": 1}
+"""On a CPU seven batches of eight show windows of half the side, round something that changes."""
+SETTINGS = {
+    "cpu": LoopSettings(steps=4000, learning_rate=8e-4, warmup=100, decay=0.35, averaging=0.997),
+    "cuda": LoopSettings(steps=4000, learning_rate=1.2e-3, warmup=100, decay=0.4, averaging=0.998),
+}
 DROPPED = 0.05
 """Share of the samples without instruction, without picture, and without both: 5 % each."""
 _HIGH_NOISE, _HIGH_FROM = 0.6, 400
@@ -36,9 +39,9 @@ class Batch(NamedTuple):
     noise: torch.Tensor
 
 
-def draw(pairs: Pairs, step: int, count: int = BATCH) -> Batch:
+def draw(pairs: Pairs, step: int, device: str = "cpu") -> Batch:
     """The batch of a step, which the step's number alone chooses."""
-    generator = torch.Generator().manual_seed(step)
+    count, generator = BATCH[device], torch.Generator().manual_seed(step)
     rows = torch.randint(len(pairs), (count,), generator=generator).tolist()
     wordings = torch.rand(count, generator=generator).tolist()
     no_text, no_picture = dropped(count, generator)
@@ -46,7 +49,9 @@ def draw(pairs: Pairs, step: int, count: int = BATCH) -> Batch:
     for row, wording, gone in zip(rows, wordings, no_text, strict=True):
         said = pairs.instructions[row]
         texts.append("" if gone else said[int(wording * len(said))])
-    before, after = windows(pairs.before[rows].float(), pairs.after[rows].float(), step, generator)
+    before, after = pairs.before[rows].float(), pairs.after[rows].float()
+    if step % WHOLE[device]:
+        before, after = windows(before, after, generator)
     timestep = draw_timesteps(count, generator)
     noise = torch.randn(after.shape, generator=generator)
     return Batch(before, after, texts, no_picture, timestep, noise)
@@ -61,7 +66,8 @@ def loss_at(
     is taken. The places that change weigh as the root of their area, as a region does in the grounding loss:
     a pair of shoes is one percent of a picture.
     """
-    batch, device = draw(pairs, step), diffusion.device
+    device = diffusion.device
+    batch = draw(pairs, step, device.type)
     abar = diffusion.scheduler.alphas_cumprod[batch.timestep][:, None, None, None]
     noised = abar.sqrt() * batch.after + (1 - abar).sqrt() * batch.noise
     wanted = abar.sqrt() * batch.noise - (1 - abar).sqrt() * batch.after
@@ -74,10 +80,8 @@ def loss_at(
     return (weights(batch.before, batch.after).to(device) * error).mean()
 
 
-def windows(before: torch.Tensor, after: torch.Tensor, step: int, generator: torch.Generator) -> tuple:
+def windows(before: torch.Tensor, after: torch.Tensor, generator: torch.Generator) -> tuple:
     """Of each pair the same window of both, which holds a place that changes: a fifth of the work."""
-    if step % WHOLE == 0:
-        return before, after
     height, width = before.shape[-2:]
     side = int(WINDOW * width)
     places = torch.multinomial(changed(before, after).flatten(1) + 1e-6, 1, generator=generator)[:, 0]
@@ -124,10 +128,14 @@ def weights(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
     return spread / spread.mean(dim=(1, 2), keepdim=True)
 
 
-def train_instructed(diffusion: Diffusion, pairs: Pairs, folder: Path, settings: LoopSettings = SETTINGS):
-    """Train from the base U-Net, or go on from where `folder` stopped; returns the averaged U-Net."""
-    unet = widened(diffusion.unet).float().to(memory_format=torch.channels_last).requires_grad_(True)
-    unet.set_attn_processor(AttnProcessor())  # its backward pass is faster on a CPU than the fused one's
+def train_instructed(diffusion: Diffusion, pairs: Pairs, folder: Path, settings: LoopSettings, start=None):
+    """Train from the base U-Net, or from the instructed one `start`, or go on from where `folder` stopped;
+    returns the averaged U-Net.
+    """
+    unet = start or widened(diffusion.unet)
+    unet = unet.float().to(memory_format=torch.channels_last).requires_grad_(True)
+    if diffusion.device.type == "cpu":
+        unet.set_attn_processor(AttnProcessor())  # its backward pass is faster there than the fused one's
 
     def loss(step: int) -> dict[str, torch.Tensor]:
         return {"loss": loss_at(diffusion, unet, pairs, step)}

@@ -1,20 +1,16 @@
 """The stages of the training in order, each resumable; what one writes, the next ones read."""
 
-import os
 import shutil
-import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from PIL import Image
-from tqdm.auto import tqdm
 from transformers import CLIPModel, CLIPTextModel, CLIPTokenizer
 
 from kp_helpers.diffusion import FIGURES, SHIPPED, load
@@ -30,6 +26,7 @@ from kp_helpers.figures.training import vae as vae_stage
 from kp_helpers.figures.training.batches import Shelf
 from kp_helpers.figures.training.grounding import Recorded
 from kp_helpers.figures.training.loop import LoopSettings, train
+from kp_helpers.figures.training.rendering import rendered
 from kp_helpers.store import replace_file
 
 PICTURES = 24_000
@@ -181,33 +178,26 @@ class Training:
         count = -(-self.count // pictures.SHARD)
         folder = self.folder / "pictures"
         folder.mkdir(parents=True, exist_ok=True)
-        # Rendering yields to the training, whose main thread has to keep the device busy.
-        renderers = ProcessPoolExecutor(
-            os.cpu_count(), mp_context=get_context("spawn"), initializer=os.nice, initargs=(10,)
-        )
-        with ThreadPoolExecutor(1) as encoder:
-            jobs = [renderers.submit(pictures.make_shard, folder, number) for number in range(count)]
-            filling = encoder.submit(_fill, shelf, jobs, vae, self.device)
-            while not filling.done() and (self.device == "cpu" or not len(shelf)):
-                time.sleep(0.2)
-            if filling.done():
-                filling.result()  # what went wrong, if anything did
-            try:
-                yield shelf
-            finally:
-                renderers.shutdown(cancel_futures=True)
+        jobs = [(folder, number) for number in range(count)]
+        put = partial(_put, shelf, vae, self.device)
+        with rendered(
+            pictures.make_shard,
+            jobs,
+            put,
+            enough=lambda: self.device != "cpu" and len(shelf) > 0,
+            about="latents",
+        ):
+            yield shelf
 
 
-def _fill(shelf: Shelf, jobs: list[Future], vae, device: str) -> None:
-    """Put each shard on the shelf when it is rendered."""
-    for job in tqdm(jobs, desc="latents", unit="shard", mininterval=5):
-        path = job.result()
-        latents = path.with_name(f"{path.stem}.latents.npy")
-        shard = pictures.load_shard(path)
-        if not latents.exists():
-            encoded = batches.encode_pictures(vae, shard.images, device).numpy()
-            replace_file(latents, lambda partial, encoded=encoded: np.save(partial, encoded))
-        shelf.add(torch.from_numpy(np.load(latents)), shard.naming)
+def _put(shelf: Shelf, vae, device: str, path: Path) -> None:
+    """Put a shard that is rendered on the shelf."""
+    latents = path.with_name(f"{path.stem}.latents.npy")
+    shard = pictures.load_shard(path)
+    if not latents.exists():
+        encoded = batches.encode_pictures(vae, shard.images, device).numpy()
+        replace_file(latents, lambda aside: np.save(aside, encoded))
+    shelf.add(torch.from_numpy(np.load(latents)), shard.naming)
 
 
 STAGES = (
