@@ -1,15 +1,18 @@
 """Time the attention modes against the plain formulation, in one run and in turn.
 
-Each case runs in a process of its own, so that its peak memory is its own; the plain formulation of a job
-runs just before the kit's modes of it.
+On a CPU each case runs in a process of its own, so that its peak memory is its own; a GPU's is told case by
+case, and starting anew would take longer than measuring. The plain formulation of a job runs just before the
+kit's modes of it.
 """
 
 import argparse
+import gc
 import json
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -57,17 +60,29 @@ def run(shape: str, device: str, names: list[str]) -> Iterator[dict]:
     rows: list[dict] = []
     chosen = [(place, case) for place, case in enumerate(cases.cases(shape, device)) if case.name in names]
     for place, case in tqdm(chosen, desc=f"{shape}, {device}"):
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:
-            rows.append(_row(case, alone.submit(_measured, shape, device, place).result(), rates, rows))
+        rows.append(_row(case, _measured_alone(shape, device, place), rates, rows))
         tqdm.write(_line(rows[-1]))
         yield {**facts, "rows": rows}
 
 
+def _measured_alone(shape: str, device: str, place: int) -> measure.Cost:
+    """The cost of one case, with nothing left of those before."""
+    if device == "cuda":
+        gc.collect()
+        return _measured(shape, device, place)
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:
+        return alone.submit(_measured, shape, device, place).result()
+
+
 def _measured(shape: str, device: str, place: int) -> measure.Cost:
-    """The cost of one case, in a process of its own."""
     case = cases.cases(shape, device)[place]
     measure.round_products(case.precision == "tf32")
-    return measure.cost(case.build(cases.Setup(shapes.load(shape, device))), device, case.repeats)
+    return measure.cost(case.build(_setup(shape, device)), device, case.repeats)
+
+
+@cache
+def _setup(shape: str, device: str) -> cases.Setup:
+    return cases.Setup(shapes.load(shape, device))
 
 
 def _row(case: cases.Case, cost: measure.Cost, rates: dict, before: list[dict]) -> dict:

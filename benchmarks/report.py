@@ -48,9 +48,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _preface() -> str:
     return (
-        "Ratios of things that were measured in one run, each case in a process of its own. `plain` is the "
-        "formulation as the papers have it (`benchmarks/plain.py`): the whole U-Net, features upsampled to "
-        "128 x 128 and projected there. Peak memory is the whole process's, weights included.\n"
+        "Ratios of things that were measured in one run, on a CPU each case in a process of its own. "
+        "`plain` is the formulation as the papers have it (`benchmarks/plain.py`): the whole U-Net, features "
+        "upsampled to 128 x 128 and projected there. Peak memory is the whole process's, on a GPU all that "
+        "torch holds, weights included.\n"
     )
 
 
@@ -67,12 +68,15 @@ def _attention(folder: Path, name: str) -> str:
     content = _read(folder / f"{name}.json")
     if content is None:
         return f"## {title}\n\nNot measured: no such device was at hand. {command}\n"
-    _plot_attention(content, folder / f"{name}.png")
+    picture = ""
+    if len(content["rows"]) > 1:
+        _plot_attention(content, folder / f"{name}.png")
+        picture = f"\n\n![seconds and memory]({name}.png)"
     rate = content["matrix_rate"]["float32"] / 1e9
     facts = f"{content['machine']}, {content['threads']} threads, torch {content['torch']}, "
     facts += f"matrix rate {rate:.0f} GFLOP/s in float32. {content.get('note', '')}".rstrip()
     table = _markdown(pd.DataFrame([_attention_row(row) for row in content["rows"]]))
-    return f"## {title}\n\n{command}\n\n{facts}\n\n{table}\n\n![seconds and memory]({name}.png)\n"
+    return f"## {title}\n\n{command}\n\n{facts}\n\n{table}{picture}\n"
 
 
 def _attention_row(row: dict) -> dict:

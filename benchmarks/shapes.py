@@ -23,24 +23,26 @@ def load(shape: str, device: str, dtype: torch.dtype = torch.float32) -> Diffusi
     folder = PUBLISHED / ("sd15" if small else shape)
     kinds = {"unet": UNet2DConditionModel, "vae": AutoencoderKL}
     unet, vae = (
-        _random(kind, kind.load_config(folder, subfolder=part) | (_SMALL[part] if small else {}), dtype)
+        _random(
+            kind, kind.load_config(folder, subfolder=part) | (_SMALL[part] if small else {}), dtype, device
+        )
         for part, kind in kinds.items()
     )
     vae.decoder = None  # images are only encoded
     for network in (unet, vae):
-        network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
+        network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
     scheduler = DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
     name = f"{shape}, random weights"
     parts = {"unet": unet, "vae": vae, "tokenizer": None, "text_encoder": None, "scheduler": scheduler}
     return Diffusion(**parts, name=name, fingerprint=name, vae_fingerprint=name, folder=folder)
 
 
-def _random(kind: type, config: dict, dtype: torch.dtype) -> torch.nn.Module:
+def _random(kind: type, config: dict, dtype: torch.dtype, device: str) -> torch.nn.Module:
     """A network with random weights that never take more memory than its own."""
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator(device).manual_seed(0)
     with torch.device("meta"):
         network = kind.from_config(config).to(dtype)
-    network.to_empty(device="cpu")
+    network.to_empty(device=device)
     with torch.no_grad():
         for name, tensor in network.named_parameters():
             if tensor.ndim > 1:
