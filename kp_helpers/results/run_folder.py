@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from PIL import Image
 
 from kp_helpers.metrics import Metric
+from kp_helpers.results.lighter import reduced
 from kp_helpers.store import replace_file
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _PREDICTION_COLUMNS = ("run", "method", "image", "keypoint", "visible", "x", "y", "true_x", "true_y", "error")
-_COLOURS = 256
+_WIDTH = 900
+"""Pixels of a figure in a row at most: what is committed is small, and no page shows more."""
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
 
@@ -100,13 +101,11 @@ class RunFolder:
         write_file(self.file(f"{name}.csv"), rows.to_csv(index=False, lineterminator="\n"))
 
     def figure(self, name: str, figure) -> None:
-        """`figures/<name>.png` of a matplotlib figure, in 256 colours; equal pictures are equal files."""
+        """`figures/<name>.png` of a matplotlib figure, `reduced`; equal pictures are equal files."""
         drawn = io.BytesIO()
         figure.savefig(drawn, format="png", dpi=120, bbox_inches="tight", facecolor="white")
-        with Image.open(drawn) as picture:  # a third of the bytes of one in all colours
-            lighter = picture.convert("RGB").quantize(_COLOURS, kmeans=2)
-        path = self.file(f"figures/{name}.png")
-        replace_file(path, lambda partial: lighter.save(partial, "PNG", optimize=True))
+        png = reduced(drawn.getvalue(), _WIDTH)
+        replace_file(self.file(f"figures/{name}.png"), lambda partial: partial.write_bytes(png))
 
 
 def project_path(path: str | Path) -> Path:
