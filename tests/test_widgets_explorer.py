@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+import ipywidgets
 import numpy as np
 import pytest
 import torch
@@ -106,9 +107,16 @@ def test_ones_own_picture_by_upload(explorer, tmp_path):
     path = tmp_path / "wide.png"
     Image.fromarray(np.full((10, 20, 3), 255, np.uint8)).save(path)
     about = {"type": "image/png", "size": 1, "last_modified": datetime(2026, 1, 1)}
-    explorer.upload.value = ({**about, "name": "<i>.png", "content": memoryview(b"<html>")},)
+
+    def upload(name: str, content: bytes) -> None:
+        files = ({**about, "name": name, "content": memoryview(content)},)
+        if ipywidgets.__version__.startswith("7."):
+            files = {name: {"metadata": {**about, "name": name}, "content": content}}
+        explorer.upload.set_trait("value", files)
+
+    upload("<i>.png", b"<html>")
     assert "&lt;i&gt;.png: 6 bytes that are no image" in explorer.message.value
-    explorer.upload.value = ({**about, "name": "good.png", "content": memoryview(path.read_bytes())},)
+    upload("good.png", path.read_bytes())
     assert not explorer.message.value and float(explorer.image.min()) > 0.99
     assert explorer.image.shape[2] > explorer.image.shape[1]
 

@@ -139,7 +139,10 @@ class AttentionExplorer(Control):
         self.head.options = [("mean", _ALL_HEADS), *((f"head {number}", number) for number in heads)]
 
     def _take_upload(self) -> None:
-        for uploaded in self.upload.value:
+        files = self.upload.value
+        if isinstance(files, dict):  # ipywidgets 7, which Colab has
+            files = [{"name": name, **file} for name, file in files.items()]
+        for uploaded in files:
             with tempfile.TemporaryDirectory() as folder:
                 file = Path(folder) / Path(uploaded["name"]).name
                 file.write_bytes(uploaded["content"])

@@ -10,8 +10,9 @@ class Control:
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
         """Both, for Jupyter to choose: a front end that has no kernel for the controls takes the picture."""
-        shown = self.controls._repr_mimebundle_(include=include, exclude=exclude)
-        return {**shown, "text/plain": type(self).__name__, "image/png": png(self.figure())}
+        view = {"version_major": 2, "version_minor": 0, "model_id": self.controls.model_id}
+        shown = {"text/plain": type(self).__name__, "image/png": png(self.figure())}
+        return {**shown, "application/vnd.jupyter.widget-view+json": view}
 
 
 def png(figure: Figure) -> bytes:
