@@ -10,7 +10,7 @@ from diffusers import DDIMScheduler, StableDiffusionInstructPix2PixPipeline
 from kp_helpers import diffusion
 from kp_helpers.diffusion import ModelError
 from kp_helpers.editing import evaluate, filters, instructed, training
-from kp_helpers.editing.pairs import Pairs, model_pairs
+from kp_helpers.editing.pairs import Pairs, growing_pairs, model_pairs, rendered_pairs
 from kp_helpers.figures.edit_scores import Scores
 from kp_helpers.figures.judge import Judge, Similarities
 
@@ -140,6 +140,16 @@ def test_pairs_on_disk(tmp_path):
     both = Pairs.load(first, first)
     assert len(both) == 4 and both.instructions == [["a"], ["b", "c"]] * 2
     torch.testing.assert_close(both.before[2:].float(), latents, atol=1e-2, rtol=1e-2)
+
+
+def test_pairs_that_come_while_a_model_trains_are_those_on_disk(figures, tmp_path, monkeypatch):
+    for size in ("SHARD", "PART"):
+        monkeypatch.setattr(f"kp_helpers.editing.pairs.{size}", 2)
+    with growing_pairs(figures, 4) as growing:
+        assert len(growing) == 4
+    kept = rendered_pairs(figures, tmp_path, 4)
+    assert growing.instructions == kept.instructions
+    torch.testing.assert_close(growing.after.float(), kept.after, atol=5e-3, rtol=5e-3)
 
 
 def test_pairs_of_the_model_are_made_once(figures, tmp_path, monkeypatch):

@@ -54,10 +54,10 @@ def _train(options) -> None:
     from kp_helpers import diffusion
     from kp_helpers.editing import instructed
     from kp_helpers.editing.pairs import Pairs, growing_pairs, rendered_pairs
-    from kp_helpers.editing.training import SETTINGS, train_instructed
+    from kp_helpers.editing.training import recipe, train_instructed
 
     base = diffusion.load("figures", options.device)
-    settings = SETTINGS[base.device.type]
+    settings = recipe(base.device).settings
     settings = replace(settings, steps=options.steps or settings.steps, minutes=options.minutes)
     start = options.start and instructed.load(base, options.start)
     if options.on != SETS[0]:

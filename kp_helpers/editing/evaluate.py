@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.editing.instructed import IMAGE_SCALE, TEXT_SCALE
 from kp_helpers.editing.pairs import Pairs, rendered_pairs
-from kp_helpers.editing.training import SETTINGS, train_instructed
+from kp_helpers.editing.training import recipe, train_instructed
 from kp_helpers.editing.ways import by_instruction, made, ways
 from kp_helpers.figures.attributes import Reader
 from kp_helpers.figures.edit_scores import FLOOR, OWN, Scores, score
@@ -97,7 +97,7 @@ def compare_pairs(diffusion: Diffusion, folder: Path, steps: int, count: int) ->
     sets["rendered"] = rendered_pairs(diffusion, folder, len(sets["filtered"]))
     drawn = edits(count)
     readers = [*map(Reader, drawn)]
-    settings, scores = replace(SETTINGS[diffusion.device.type], steps=steps), {}
+    settings, scores = replace(recipe(diffusion.device).settings, steps=steps), {}
     for name, pairs in sets.items():
         unet = train_instructed(diffusion, pairs, folder / f"{name}-{steps}", settings)
         way = partial(by_instruction, diffusion, unet)

@@ -11,19 +11,33 @@ from kp_helpers.editing.instructed import context_of, widened
 from kp_helpers.editing.pairs import Pairs
 from kp_helpers.figures.training.loop import LoopSettings, train
 
-BATCH = {"cpu": 8, "cuda": 512}
-WINDOW, WHOLE = 0.5, {"cpu": 8, "cuda": 1}
-"""On a CPU seven batches of eight show windows of half the side, round something that changes."""
-SETTINGS = {
-    "cpu": LoopSettings(steps=4000, learning_rate=8e-4, warmup=100, decay=0.35, averaging=0.997),
-    "cuda": LoopSettings(steps=4000, learning_rate=1.2e-3, warmup=100, decay=0.4, averaging=0.998),
-}
+WINDOW = 0.5
+"""Side of a window over the picture's."""
 DROPPED = 0.05
 """Share of the samples without instruction, without picture, and without both: 5 % each."""
 _HIGH_NOISE, _HIGH_FROM = 0.6, 400
 """Share of the noise levels from 400 up, where the edit is decided; the others are even over all levels."""
 _CHANGED = 0.1
 """A place of the latents whose mean difference is larger counts as changed."""
+
+
+class Recipe(NamedTuple):
+    """batch: pairs of a step. whole: of so many steps one shows all of each picture; the others show a window
+    round something that changes, which is a fifth of the work.
+    """
+
+    settings: LoopSettings
+    batch: int
+    whole: int
+
+
+ON_CPU = Recipe(LoopSettings(4000, learning_rate=8e-4, warmup=100, decay=0.35, averaging=0.997), 8, 8)
+ON_GPU = Recipe(LoopSettings(4000, learning_rate=1.2e-3, warmup=100, decay=0.4, averaging=0.998), 512, 1)
+
+
+def recipe(device: torch.device) -> Recipe:
+    """What a device has time for."""
+    return ON_GPU if device.type == "cuda" else ON_CPU
 
 
 class Batch(NamedTuple):
@@ -39,9 +53,9 @@ class Batch(NamedTuple):
     noise: torch.Tensor
 
 
-def draw(pairs: Pairs, step: int, device: str = "cpu") -> Batch:
+def draw(pairs: Pairs, step: int, recipe: Recipe = ON_CPU) -> Batch:
     """The batch of a step, which the step's number alone chooses."""
-    count, generator = BATCH[device], torch.Generator().manual_seed(step)
+    count, generator = recipe.batch, torch.Generator().manual_seed(step)
     rows = torch.randint(len(pairs), (count,), generator=generator).tolist()
     wordings = torch.rand(count, generator=generator).tolist()
     no_text, no_picture = dropped(count, generator)
@@ -50,7 +64,7 @@ def draw(pairs: Pairs, step: int, device: str = "cpu") -> Batch:
         said = pairs.instructions[row]
         texts.append("" if gone else said[int(wording * len(said))])
     before, after = pairs.before[rows].float(), pairs.after[rows].float()
-    if step % WHOLE[device]:
+    if step % recipe.whole:
         before, after = windows(before, after, generator)
     timestep = draw_timesteps(count, generator)
     noise = torch.randn(after.shape, generator=generator)
@@ -67,7 +81,7 @@ def loss_at(
     a pair of shoes is one percent of a picture.
     """
     device = diffusion.device
-    batch = draw(pairs, step, device.type)
+    batch = draw(pairs, step, recipe(device))
     abar = diffusion.scheduler.alphas_cumprod[batch.timestep][:, None, None, None]
     noised = abar.sqrt() * batch.after + (1 - abar).sqrt() * batch.noise
     wanted = abar.sqrt() * batch.noise - (1 - abar).sqrt() * batch.after
@@ -81,7 +95,7 @@ def loss_at(
 
 
 def windows(before: torch.Tensor, after: torch.Tensor, generator: torch.Generator) -> tuple:
-    """Of each pair the same window of both, which holds a place that changes: a fifth of the work."""
+    """Of each pair the same window of both, which holds a place that changes."""
     height, width = before.shape[-2:]
     side = int(WINDOW * width)
     places = torch.multinomial(changed(before, after).flatten(1) + 1e-6, 1, generator=generator)[:, 0]
