@@ -73,7 +73,7 @@ def test_what_no_reference_run_says_stays_unsaid(folders):
     text = (folders[1] / "REPRODUCING.md").read_text()
     assert "| cauchy | A Cauchy target is no better than the Gaussian | not measured |  |  |" in text
     times = (folders[1] / "docs" / "times.md").read_text()
-    assert "notebooks of reference-a" not in times and "On a GPU: not measured." in times
+    assert "notebooks of reference-a" not in times and "On a GPU: steps alone" in times
     assert "| `python -m kp_helpers.reproduce a \\| b` | 3.0 |  | 2 x Some Processor |" in times
     assert (
         "| 17.50 ± 15.86 | 31.2 ± 12.0 [10, 50] | 80 | cannot be told | 08_evaluate_3dpw/reference-a" in text

@@ -170,7 +170,7 @@ def _times(runs: list[Run]) -> str:
             total = sum(map(float, minutes))
             lines.append(f"All {len(minutes)} notebooks of {name}: {total:.0f} minutes, one after the other.")
     if not any(run.config.get("machine", {}).get("gpu") for run in runs):
-        lines.append("On a GPU: not measured.")
+        lines.append("On a GPU: steps alone (`benchmarks/gpu.sh`), no notebook.")
     return "\n\n".join(lines)
 
 
