@@ -42,7 +42,7 @@ def queries(
         frozen(unet),
         processors(unet, recorders),
         _autocast(unet, precision),
-        FrozenConvolutions(),
+        FrozenConvolutions() if latents.device.type == "cpu" else nullcontext(),
     ):
         try:
             unet(

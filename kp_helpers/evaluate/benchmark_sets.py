@@ -104,9 +104,9 @@ class Plan:
 
 _SMOKE = {"steps": 2, "world": (8, 4), "fit": 6, "test": 4, "voters": 2, "against": 2, "few": (2,)}
 _QUICK = {
-    "steps": 30,
+    "steps": 25,
     "world": (60, 30),
-    "fit": 50,
+    "fit": 40,
     "test": 20,
     "voters": 8,
     "against": 0,
