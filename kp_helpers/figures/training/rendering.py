@@ -3,8 +3,8 @@
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import CancelledError, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from multiprocessing import get_context
 
 from tqdm.auto import tqdm
@@ -37,3 +37,5 @@ def rendered(
             yield
         finally:
             renderers.shutdown(cancel_futures=True)
+    with suppress(CancelledError):  # of those that were not needed any more
+        filling.result()
