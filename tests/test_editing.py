@@ -211,6 +211,8 @@ def test_direction_is_the_cosine_of_two_changes(figures):
     said = [["a red ball", "a dog"], ["a blue ball", "a tree"]]
     found = judge.similarities(images, images.flip(0), *said)
     pictures, texts = judge.of_pictures(images), [judge.of_texts(one) for one in said]
+    larger = torch.nn.functional.interpolate(images, scale_factor=4)
+    torch.testing.assert_close(judge.of_pictures(larger), pictures)
     moved, told = pictures[1] - pictures[0], texts[1][0] - texts[0][0]
     by_hand = float(moved @ told / moved.norm() / told.norm())
     assert found.direction[0].item() == pytest.approx(by_hand, abs=1e-5)

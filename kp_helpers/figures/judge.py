@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch.nn.functional import cosine_similarity, normalize
+from torch.nn.functional import cosine_similarity, interpolate, normalize
 from transformers import CLIPModel, CLIPTokenizer
 
 from kp_helpers.figures.held_out import HeldOut
@@ -70,7 +70,10 @@ class Judge:
 
     @torch.no_grad()
     def of_pictures(self, images: torch.Tensor) -> torch.Tensor:
-        """Embeddings (n, D) of length 1 of images (n, 3, H, W) in [0,1]."""
+        """Embeddings (n, D) of length 1 of images (n, 3, H, W) in [0,1] of any size."""
+        side = self.clip.config.vision_config.image_size
+        if images.shape[-1] != side:
+            images = interpolate(images, size=(side, side), mode="area")
         parts = [self.clip.vision_model(pixel_values=2 * part - 1).pooler_output for part in images.split(50)]
         return normalize(self.clip.visual_projection(torch.cat(parts)), dim=-1)
 
