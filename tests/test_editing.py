@@ -134,6 +134,14 @@ def test_windows_are_of_the_same_place_and_hold_the_change():
         assert own.shape[-2:] == (8, 8) and ((other - own).sum(dim=(1, 2, 3)) == 1).all()
 
 
+def test_a_cpu_sees_windows_and_every_eighth_time_the_whole():
+    latents = torch.randn(2, 4, 16, 16, generator=torch.Generator().manual_seed(0))
+    pairs = Pairs(latents, -latents, [["a"], ["b"]])
+    sides = [training.draw(pairs, step).after.shape[-1] for step in range(9)]
+    assert sides == [16, *[8] * 7, 16]
+    assert training.draw(pairs, 1, training.ON_GPU).after.shape == (512, 4, 16, 16)
+
+
 def test_pairs_on_disk(tmp_path):
     latents = torch.randn(2, 4, 8, 8)
     first = Pairs(latents, latents + 1, [["a"], ["b", "c"]]).save(tmp_path / "one.safetensors")

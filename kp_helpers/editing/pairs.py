@@ -77,7 +77,7 @@ def rendered_pairs(diffusion: Diffusion, folder: Path, count: int) -> Pairs:
 @contextmanager
 def growing_pairs(diffusion: Diffusion, count: int) -> Iterator[Pairs]:
     """The same pairs, drawn on all cores beside what is done inside: those that are ready, and the others as
-    they come.
+    they come. What is learned from them depends on how fast they do.
     """
     room = (torch.empty(-(-count // PART) * PART, *LATENTS, dtype=torch.float16) for _ in range(2))
     pairs = Pairs(*room, [])
