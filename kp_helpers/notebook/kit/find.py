@@ -74,10 +74,11 @@ class Found:
 
     @torch.no_grad()
     def next_to_label(self, labelled: Sequence[int]) -> int:
-        """The number in the table of the picture whose label would teach most; labelled: those that have one.
+        """The number in the table of a picture to label next; labelled: those that have a label.
 
-        That with the largest product of its doubt, 1 - the mean of its scores, and how little it looks like
-        the nearest labelled one: the distance of their latents, averaged over 8 x 8 squares.
+        It is the one with the largest product of its doubt, 1 - the mean of its scores, and how little it
+        looks like the nearest labelled one: the distance of their latents, averaged over 8 x 8 squares. That
+        its label teaches more than that of another picture is not shown.
         """
         rest = [number for number in range(len(self.shots)) if number not in set(labelled)]
         if not rest or not labelled:
