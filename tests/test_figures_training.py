@@ -23,12 +23,24 @@ from kp_helpers.figures.training.batches import Shelf
 from kp_helpers.figures.training.clip import cut, exchange_sides
 from kp_helpers.figures.training.grounding import Named, Recorded, grounding_losses
 from kp_helpers.figures.training.loop import LoopSettings, train
+from kp_helpers.figures.training.rendering import rendered
 from kp_helpers.figures.training.stages import STAGES, Training
 
 
 @pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory):
     return build_tokenizer(tmp_path_factory.mktemp("tokenizer"))
+
+
+def test_what_is_rendered_is_taken_in_turn_and_errors_are_told():
+    taken = []
+    with rendered(divmod, [(7, 2), (9, 4)], taken.append, enough=lambda: False, about="pairs"):
+        assert taken == [(3, 1), (2, 1)]
+    with (
+        pytest.raises(ZeroDivisionError),
+        rendered(divmod, [(7, 2), (7, 0)], taken.append, enough=lambda: len(taken) > 2, about="pairs"),
+    ):
+        pass
 
 
 def test_every_word_is_one_token(tokenizer):

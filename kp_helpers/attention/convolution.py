@@ -17,7 +17,7 @@ LARGE_WEIGHTS = 2**20
 
 
 class FrozenConvolutions(TorchFunctionMode):
-    """Inside, `F.conv2d` with plain settings and frozen float32 weights on a CPU runs as described above."""
+    """Inside, which is on a CPU, `F.conv2d` with plain settings and frozen float32 weights runs as above."""
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         if function is F.conv2d and not kwargs and _applies(*args):
@@ -32,7 +32,7 @@ def _applies(image, weight, bias=None, stride=1, padding=0, dilation=1, groups=1
     )
     known = isinstance(padding, tuple) and dilation == (1, 1) and groups == 1
     full = image.dtype == weight.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
-    return frozen and known and full and image.device.type == "cpu"
+    return frozen and known and full
 
 
 class _Frozen(torch.autograd.Function):

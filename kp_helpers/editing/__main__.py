@@ -62,10 +62,10 @@ def _train(options) -> None:
     start = options.start and instructed.load(base, options.start)
     if options.on != SETS[0]:
         shown = nullcontext(Pairs.load(options.folder / f"{options.on}.safetensors"))
-    elif base.device.type == "cpu":
-        shown = nullcontext(rendered_pairs(base, options.folder, options.pairs))
-    else:
+    elif base.device.type == "cuda":
         shown = growing_pairs(base, options.pairs)
+    else:
+        shown = nullcontext(rendered_pairs(base, options.folder, options.pairs))
     with shown as pairs:
         unet = train_instructed(base, pairs, options.folder / options.on, settings, start)
     target = options.target or options.folder / options.on / "instructed.safetensors"

@@ -72,7 +72,7 @@ class Judge:
     def of_pictures(self, images: torch.Tensor) -> torch.Tensor:
         """Embeddings (n, D) of length 1 of images (n, 3, H, W) in [0,1] of any size."""
         side = self.clip.config.vision_config.image_size
-        if images.shape[-1] != side:
+        if images.shape[-2:] != (side, side):
             images = interpolate(images, size=(side, side), mode="area")
         parts = [self.clip.vision_model(pixel_values=2 * part - 1).pooler_output for part in images.split(50)]
         return normalize(self.clip.visual_projection(torch.cat(parts)), dim=-1)

@@ -1,6 +1,5 @@
 """All comparisons of the claims in one picture: a row for each, with its intervals, by list and claim."""
 
-import io
 from itertools import groupby
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from matplotlib.figure import Figure
 
 from kp_helpers.metrics.paper import EXACT, FAILS, HOLDS, OPEN, UNTESTABLE
 from kp_helpers.results.claims import LISTS, Answer
-from kp_helpers.results.lighter import reduced
+from kp_helpers.results.lighter import drawn
 from kp_helpers.results.runs import Verdict
 from kp_helpers.results.tables import short
 
@@ -47,9 +46,7 @@ def forest(answers: list[Answer], path: Path) -> None:
     axis.plot([], [], "o", color="black", mfc="white", ms=4, label="exact hits")
     axis.plot([], [], "o", color="black", ms=4, label="AUC, or as named")
     figure.legend(loc="outside upper center", ncols=6, fontsize=8, frameon=False)
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=100, metadata={"Software": None})
-    path.write_bytes(reduced(drawn.getvalue()))
+    path.write_bytes(drawn(figure, dpi=100))
 
 
 def _comparisons(name: str, answers: list[Answer]) -> list[tuple[str, list[Verdict]]]:

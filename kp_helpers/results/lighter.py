@@ -1,17 +1,21 @@
-"""A notebook with lighter pictures: PNGs of 256 colours, and narrower."""
+"""Lighter pictures, of 256 colours and narrower: of a figure, of a PNG, and all those of a notebook."""
 
 import base64
 import copy
 import io
+from typing import TYPE_CHECKING
 
-from nbformat import NotebookNode
+from matplotlib.figure import Figure
 from PIL import Image
+
+if TYPE_CHECKING:  # it takes a second to import, and every run of a notebook would wait for it
+    from nbformat import NotebookNode
 
 _COLOURS = 256
 _KIND = "image/png"
 
 
-def lighter(page: NotebookNode, width: int | None = None) -> NotebookNode:
+def lighter(page: "NotebookNode", width: int | None = None) -> "NotebookNode":
     """A copy of a notebook whose PNGs have 256 colours and at most `width` pixels in a row; None keeps
     their width. A picture that would become heavier stays as it is.
     """
@@ -23,6 +27,13 @@ def lighter(page: NotebookNode, width: int | None = None) -> NotebookNode:
                 after = reduced(before, width)
                 output.data[_KIND] = base64.b64encode(min(before, after, key=len)).decode()
     return page
+
+
+def drawn(figure: Figure, width: int | None = None, **options) -> bytes:
+    """A figure as a `reduced` PNG; options: of `savefig`. Equal pictures are equal bytes."""
+    png = io.BytesIO()
+    figure.savefig(png, format="png", **options)
+    return reduced(png.getvalue(), width)
 
 
 def reduced(png: bytes, width: int | None = None) -> bytes:

@@ -1,6 +1,5 @@
 """A run's folder, `results/<NN_name>/<run>/`: written aside, moved into place when it is whole."""
 
-import io
 import json
 import os
 import re
@@ -13,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from kp_helpers.metrics import Metric
-from kp_helpers.results.lighter import reduced
+from kp_helpers.results.lighter import drawn
 from kp_helpers.store import replace_file
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -101,10 +100,8 @@ class RunFolder:
         write_file(self.file(f"{name}.csv"), rows.to_csv(index=False, lineterminator="\n"))
 
     def figure(self, name: str, figure) -> None:
-        """`figures/<name>.png` of a matplotlib figure, `reduced`; equal pictures are equal files."""
-        drawn = io.BytesIO()
-        figure.savefig(drawn, format="png", dpi=120, bbox_inches="tight", facecolor="white")
-        png = reduced(drawn.getvalue(), _WIDTH)
+        """`figures/<name>.png` of a matplotlib figure, `drawn`; equal pictures are equal files."""
+        png = drawn(figure, _WIDTH, dpi=120, bbox_inches="tight", facecolor="white")
         replace_file(self.file(f"figures/{name}.png"), lambda partial: partial.write_bytes(png))
 
 
