@@ -1,7 +1,7 @@
 # The batch: which notebook needs what. `make reproduce` runs it here, `snakemake --profile profiles/slurm` on a cluster.
 #
 # --config profile=quick|smoke|paper  run=name  seed=0  model=figures|folder|hub id  data=folder in 3DPW's layout
-#   device=auto|cpu|cuda:0  dtype=float32|bfloat16|float16  clip=folder or hub id of the CLIP that notebook 09 asks on photographs
+#   device=auto|cpu|cuda:0  dtype=float32|bfloat16|float16  clip=folder or hub id of the CLIP of notebook 09 on photographs, and of 12 with another model
 #   panoptic=folder in COCO's panoptic format (notebook 12; else the figures world)
 # Every rule runs one notebook through kp_helpers.reproduce; what is done is known from the files alone.
 # What a profile gives each notebook stands in profiles/notebooks.yaml.
@@ -66,7 +66,8 @@ def bases_of(notebook):
 def parameters_of(notebook):
     """The parameters of a notebook besides those that all have."""
     of_model = f"{PROFILE}, {'figures' if MODEL == 'figures' else 'another'} model"
-    clip = f"-p clip {shlex.quote(CLIP)}" if CLIP and notebook == CROPS else ""
+    asks_it = notebook == CROPS or (notebook == VOCABULARY and MODEL != "figures")
+    clip = f"-p clip {shlex.quote(CLIP)}" if CLIP and asks_it else ""
     given = (PARAMETERS.get(name, {}).get(notebook, "") for name in (PROFILE, of_model))
     return " ".join([*given, clip])
 

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from kp_helpers import diffusion
 from kp_helpers.diffusion import ModelError, loading, model_folder
+from kp_helpers.editing.instructed import in_half
 
 UNET = "unet/diffusion_pytorch_model.safetensors"
 VAE = "vae/diffusion_pytorch_model.safetensors"
@@ -346,6 +347,17 @@ def test_without_the_gpu_it_says_so_and_keeps_the_precision(tiny_sd_folder, monk
     assert loaded.device.type == "cpu" and loaded.unet.dtype == torch.float32
     with pytest.raises(ModelError, match="device is 'gpu', expected auto, cpu, cuda"):
         diffusion.load(tiny_sd_folder, device="gpu")
+
+
+def test_half_precision_that_a_cpu_emulates_is_told_and_not_taken_unasked(tiny_sd_folder, monkeypatch):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    with pytest.warns(UserWarning, match="bfloat16 saves memory on this CPU, but is some times slower"):
+        loaded = diffusion.load(tiny_sd_folder, device="cpu", dtype="bfloat16")
+    with in_half(loaded.device):
+        assert not torch.is_autocast_enabled("cpu")
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    with in_half(loaded.device):
+        assert torch.is_autocast_enabled("cpu")
 
 
 def test_a_caption_that_is_cut_is_told(tiny_sd):

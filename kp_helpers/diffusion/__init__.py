@@ -2,6 +2,6 @@
 latent.
 """
 
-from kp_helpers.diffusion.loading import FIGURES, SHIPPED, load, load_network
+from kp_helpers.diffusion.loading import FIGURES, SHIPPED, half_is_emulated, load, load_network
 from kp_helpers.diffusion.model import Diffusion
 from kp_helpers.diffusion.model_folder import ModelError

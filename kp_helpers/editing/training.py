@@ -7,7 +7,7 @@ import torch
 from diffusers.models.attention_processor import AttnProcessor
 
 from kp_helpers.diffusion import Diffusion
-from kp_helpers.editing.instructed import context_of, widened
+from kp_helpers.editing.instructed import context_of, in_half, widened
 from kp_helpers.editing.pairs import Pairs
 from kp_helpers.figures.training.loop import LoopSettings, train
 
@@ -71,9 +71,7 @@ def draw(pairs: Pairs, step: int, recipe: Recipe = ON_CPU) -> Batch:
     return Batch(before, after, texts, no_picture, timestep, noise)
 
 
-def loss_at(
-    diffusion: Diffusion, unet, pairs: Pairs, step: int, precision: torch.dtype = torch.bfloat16
-) -> torch.Tensor:
+def loss_at(diffusion: Diffusion, unet, pairs: Pairs, step: int) -> torch.Tensor:
     """Equation (1): E || eps - eps_theta(z_t, t, E(c_I), c_T) ||^2 of the batch of a step.
 
     The figures model predicts v = sqrt(abar) eps - sqrt(1 - abar) z in the place of eps, so its squared error
@@ -88,7 +86,7 @@ def loss_at(
     picture = batch.before / diffusion.vae.config.scaling_factor * ~batch.no_picture[:, None, None, None]
     context = context_of(diffusion, batch.texts)
     seen = torch.cat([noised, picture], dim=1).to(context)
-    with torch.autocast(device.type, precision, enabled=precision != torch.float32):
+    with in_half(device):
         predicted = unet(seen, batch.timestep.to(device), context).sample
     error = (predicted.float() - wanted.to(device)).square().mean(dim=1)
     return (weights(batch.before, batch.after).to(device) * error).mean()

@@ -30,6 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     train = commands.add_parser("train", help="train a head on a split; goes on where it stopped")
     train.add_argument("--model", default="figures", help="shipped model, folder or hub id (figures)")
+    train.add_argument("--clip", default="", help="a CLIP, folder or hub id (the model's own)")
     train.add_argument("--data", default="figures", help="the world, or a COCO panoptic folder (figures)")
     train.add_argument("--split", type=int, choices=SPLITS, default=0, help="which classes stay unseen (0)")
     for name, choices in CHOICES.items():
@@ -48,7 +49,7 @@ def _train(options) -> None:
     from kp_helpers.open_vocabulary.features import freeze
     from kp_helpers.open_vocabulary.training import Recipe, train_head
 
-    frozen = freeze(diffusion.load(options.model, options.device), options.level)
+    frozen = freeze(diffusion.load(options.model, options.device), options.level, options.clip)
     names = (*CHOICES, "steps", "captioned")
     recipe = Recipe(**{name: getattr(options, name) for name in names})
     trained = train_head(frozen, options.data, options.split, recipe, options.pictures, options.folder)

@@ -3,13 +3,15 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from kp_helpers.diffusion import SHIPPED, Diffusion
+from kp_helpers.diffusion import SHIPPED, Diffusion, weights
 from kp_helpers.diffusion.vision import Clip, load_clip
 
 NOISE_SEED = 42
@@ -32,17 +34,25 @@ class Frozen:
     level: int
     empty: torch.Tensor
 
+    @cached_property
+    def key(self) -> str:
+        """Names both networks: a head fits no other U-Net, and no other CLIP's space of texts."""
+        hashes = (self.model.fingerprint, weights.fingerprint(self.clip.network.state_dict()))
+        return "-".join(one[:8] for one in hashes)
+
     def noised(self, latents: torch.Tensor) -> torch.Tensor:
         """Latents with the same noise in every picture."""
         noise = torch.randn((1, *latents.shape[1:]), generator=torch.Generator().manual_seed(NOISE_SEED))
         return self.model.add_noise(latents, self.level, noise=noise.expand(len(latents), -1, -1, -1))
 
 
-def freeze(model: Diffusion, level: int = 0) -> Frozen:
-    """`model` with its CLIP: the shipped one, that in its folder `clip`, or CLIP ViT-L/14 from the hub."""
+def freeze(model: Diffusion, level: int = 0, clip: str | Path = "") -> Frozen:
+    """`model` with a CLIP, a folder or hub id; else its own: the shipped one, that in its folder `clip`, or
+    CLIP ViT-L/14 from the hub.
+    """
     own = model.folder / "clip"
     name = "figures" if model.name in SHIPPED else own if own.is_dir() else _HUB_CLIP
-    return Frozen(model, load_clip(name), level, model.encode_text([""]).float().cpu())
+    return Frozen(model, load_clip(clip or name), level, model.encode_text([""]).float().cpu())
 
 
 def as_images(pictures: list[np.ndarray]) -> torch.Tensor:

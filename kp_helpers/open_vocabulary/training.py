@@ -86,12 +86,13 @@ class Trained:
 def train_head(
     frozen: Frozen, data: str | Path, split: int, recipe: Recipe, count: int, folder: Path
 ) -> Trained:
-    """Train on `count` pictures of a data set, and go on where a folder of its own below `folder` stopped.
+    """Train on `count` pictures of a data set, and go on where it stopped in a folder of its own below
+    `folder`, which belongs to these frozen models.
 
     Of the figures world the scenes are free of the split's hidden classes; elsewhere those are not shown.
     """
     name = f"{recipe.supervision}-{recipe.caption}-{recipe.source}-{recipe.steps}-{frozen.level}-{split}"
-    place, size = folder / name, frozen.model.image_size
+    place, size = folder / frozen.key / name, frozen.model.image_size
     if (place / FINISHED).exists():
         return Trained.load(place / FINISHED, frozen)
     classes = pictures(data, "test", 1, size).classes
