@@ -173,9 +173,15 @@ def _by_run(rows: pd.DataFrame, column: str) -> dict[str, pd.DataFrame]:
     """By (run, sequence): the "mean" of its predictions in percent, NaN where there is none, and their
     "count".
     """
-    known, places = rows.dropna(subset=column), {"index": "run", "columns": "sequence", "values": column}
-    mean, count = (known.pivot_table(**places, aggfunc=of) for of in ("mean", "count"))
-    return {"mean": 100 * mean, "count": count}
+    known = rows.dropna(subset=column)
+    values = known[column].to_numpy(float)
+    of_run, runs = pd.factorize(known["run"], sort=True)
+    of_sequence, sequences = pd.factorize(known["sequence"], sort=True)
+    cells, shape = of_run * len(sequences) + of_sequence, (len(runs), len(sequences))
+    count, total = (np.bincount(cells, weights, len(runs) * len(sequences)) for weights in (None, values))
+    count = np.where(count > 0, count, np.nan)
+    tables = {"mean": 100 * total / count, "count": count}
+    return {name: pd.DataFrame(one.reshape(shape), runs, sequences) for name, one in tables.items()}
 
 
 def _measured(joint: str, method: str, cases: pd.DataFrame, column, measure: Measure) -> Metric:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from sklearn.mixture import GaussianMixture
 
 from kp_helpers import geometry, heatmaps, reading
 from kp_helpers.config import TestTime
@@ -75,6 +74,8 @@ def humps(errors: ArrayLike, runs: ArrayLike, *, resamples: int = 100, seed: int
 
 
 def _humps(values: np.ndarray) -> int:
+    from sklearn.mixture import GaussianMixture  # a second of every notebook's start, for one of them
+
     column = values[:, None]
     one, two = (GaussianMixture(count, random_state=0).fit(column) for count in (1, 2))
     if two.bic(column) >= one.bic(column):
