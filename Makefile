@@ -34,7 +34,7 @@ help:  ## list the targets
 	@echo
 	@echo "reproduce takes PROFILE=quick|smoke|paper, RUN=name (of the result, else the profile's), CORES=n, SEED=n,"
 	@echo "  MODEL=folder or hub id, DATA=folder of 3DPW, DEVICE=cuda:0 and such (else a GPU if there is one),"
-	@echo "  DTYPE=bfloat16 (half the memory of the weights), CLIP=folder or hub id (notebook 09 on photographs); sweep takes SWEEP=name (else all) and CORES=n;"
+	@echo "  DTYPE=bfloat16 (half the memory of the weights), CLIP=folder or hub id (notebooks 09 and 12); sweep takes SWEEP=name (else all) and CORES=n;"
 	@echo "  setup takes TORCH_INDEX=url and PYTHON=python3.x"
 
 setup: $(STAMP)  ## make .venv and install the project with the pinned versions

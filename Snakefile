@@ -199,7 +199,7 @@ rule open_vocabulary:
     params:
         data=config.get("panoptic") or "figures",
         profile="paper" if REFERENCE else SETTINGS,
-        variants="-p variants empty,true,control,plain,random,clip" if REFERENCE or PROFILE == "paper" else "",
+        more=parameters_of(VOCABULARY),
     threads: 1
     resources:
         mem_mb=needs.memory(MODEL),
@@ -207,7 +207,7 @@ rule open_vocabulary:
     shell:
         "{sys.executable} -m kp_helpers.reproduce {input} results/{VOCABULARY}/{RUN} --overwrite"
         " -p model {MODEL:q} -p data {params.data:q} -p device {DEVICE:q} -p dtype {DTYPE:q} -p seed {SEED}"
-        " -p profile {params.profile} {params.variants}"
+        " -p profile {params.profile} {params.more}"
 
 
 # The longest begin first, as does the base that they wait for, so that in the end no core is idle.

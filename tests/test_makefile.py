@@ -58,7 +58,7 @@ def test_clean_removes_what_runs_made_and_no_result_and_nothing_of_the_users(tmp
 )
 def test_every_notebook_knows_what_the_batch_gives_it(tmp_path, profile, model, mode, size):
     """By the commands that Snakemake would run, each beside the parameters of its notebook."""
-    more = ["--config", f"profile={profile}", "run=none", f"model={model}", f"data={tmp_path}"]
+    more = ["--config", f"profile={profile}", "run=none", f"model={model}", f"data={tmp_path}", "clip=seen"]
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "--dry-run", "--printshellcmds", *more]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     lines = [shlex.split(line) for line in done.stdout.splitlines() if "kp_helpers.reproduce" in line]
@@ -68,6 +68,8 @@ def test_every_notebook_knows_what_the_batch_gives_it(tmp_path, profile, model, 
         pairs = [words[n + 1 : n + 3] for n, word in enumerate(words) if word == "-p"]
         given[Path(words[at + 1]).stem] = checked_parameters(ROOT / words[at + 1], dict(pairs))
     assert sorted(given) == sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb")), done.stderr
+    assert given["09_failed_approaches"]["clip"] == "seen"
+    assert given["12_open_vocabulary_segmentation"].get("clip") == ("seen" if model == "sd" else None)
     own = given["08_evaluate_3dpw"]
     assert (own.get("mode", ""), own.get("map_size", 0)) == (mode, size)
     assert given["04_ablation_target"].get("map_size") == (0 if model == "sd" else None)
