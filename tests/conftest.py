@@ -1,5 +1,6 @@
 """Fixtures that several test modules share."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,15 @@ def tiny_sd_folder(tmp_path_factory) -> Path:
     from helpers import tiny_sd
 
     return tiny_sd.make(tmp_path_factory.mktemp("models") / "tiny_sd")
+
+
+@pytest.fixture(scope="session")
+def warm_python(tmp_path_factory) -> Iterator[Path]:
+    """A script that stands for `python` and has imported the kit's heavy libraries (`helpers.warm`)."""
+    from helpers.warm import Warm
+
+    with Warm(tmp_path_factory.mktemp("warm")) as warm:
+        yield warm.python
 
 
 @pytest.fixture(scope="session")

@@ -44,12 +44,13 @@ def picture(page) -> str:
     return page.driver.find_element("css selector", "img.widget-image").get_attribute("src")
 
 
-def test_the_tuner_in_notebook_03(driver, world, tmp_path):
-    given = {"data": str(world), "base": str(BASE), "profile": "smoke", "mode": "readout", "steps": 5}
+def test_the_tuner_in_notebook_03(driver, world, tmp_path, warm_python):
+    # In coupled mode 500 steps last until a busy browser has pressed "Pause".
+    given = {"data": str(world), "base": str(BASE), "profile": "smoke", "mode": "coupled", "steps": 5}
     given |= {"results": str(tmp_path / "results"), "tuned": str(tmp_path / "tuner")}
     name = "03_appended_embedding.ipynb"
     browser.with_parameters(ROOT / "notebooks" / name, tmp_path / name, **given)
-    with browser.lab(tmp_path) as address:
+    with browser.lab(tmp_path, warm_python) as address:
         page = browser.LabPage(driver, address(name))
         page.run_all()
         page.wait(lambda: page.driver.find_elements("xpath", TUNER) or page.errors(), 240)

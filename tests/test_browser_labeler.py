@@ -35,9 +35,9 @@ pytestmark = [
 
 
 @pytest.fixture
-def opened(tmp_path):
+def opened(tmp_path, warm_python):
     """A function: the source of a cell -> the page of a notebook of that cell, all of it run."""
-    with browser.lab(tmp_path) as address_of, browser.chromium(1300, 1000) as driver:
+    with browser.lab(tmp_path, warm_python) as address_of, browser.chromium(1300, 1000) as driver:
 
         def run(source: str) -> browser.LabPage:
             notebook = browser.with_one_cell(tmp_path / "one_cell.ipynb", source, kernelspec=browser.PYTHON)

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from kp_helpers import diffusion
 from kp_helpers.diffusion import ModelError, loading, model_folder
-from kp_helpers.editing.instructed import in_half
+from kp_helpers.editing.instructed import in_precision
 
 UNET = "unet/diffusion_pytorch_model.safetensors"
 VAE = "vae/diffusion_pytorch_model.safetensors"
@@ -353,10 +353,10 @@ def test_half_precision_that_a_cpu_emulates_is_told_and_not_taken_unasked(tiny_s
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
     with pytest.warns(UserWarning, match="bfloat16 saves memory on this CPU, but is some times slower"):
         loaded = diffusion.load(tiny_sd_folder, device="cpu", dtype="bfloat16")
-    with in_half(loaded.device):
+    with in_precision(loaded.device):
         assert not torch.is_autocast_enabled("cpu")
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
-    with in_half(loaded.device):
+    with in_precision(loaded.device):
         assert torch.is_autocast_enabled("cpu")
 
 

@@ -132,7 +132,8 @@ def test_the_published_settings_make_networks_and_are_chosen_by_the_tensors(fami
     if family == "sdxl":
         width += CLIPTextConfig.from_pretrained(folder, subfolder="text_encoder_2").hidden_size
     assert width == unet.config.cross_attention_dim
-    names = {one_file._of_unet(name, unet.state_dict()): value for name, value in unet.state_dict().items()}
+    state = unet.state_dict()
+    names = {one_file._of_unet(name, state): value for name, value in state.items()}
     tensors = {f"model.diffusion_model.{name}": value for name, value in names.items()}
     if family == "sdxl":
         tensors["conditioner.embedders.1.model.transformer.resblocks.9.mlp.c_proj.bias"] = torch.zeros(1)

@@ -153,6 +153,7 @@ def test_pairs_on_disk(tmp_path):
 def test_pairs_that_come_while_a_model_trains_are_those_on_disk(figures, tmp_path, monkeypatch):
     for size in ("SHARD", "PART"):
         monkeypatch.setattr(f"kp_helpers.editing.pairs.{size}", 2)
+    monkeypatch.setattr("os.cpu_count", lambda: 1)  # each process has its imports to make
     with growing_pairs(figures, 4) as growing:
         assert len(growing) == 4
     kept = rendered_pairs(figures, tmp_path, 4)

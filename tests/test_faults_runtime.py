@@ -28,9 +28,9 @@ ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 @pytest.fixture(scope="module")
-def told(tiny_sd_folder, tmp_path_factory) -> dict:
+def told(tiny_sd_folder, tmp_path_factory, warm_python) -> dict:
     """What runs in processes of their own told that were left alone, killed and stopped."""
-    command = [sys.executable, HELPERS / "killed_run.py", tiny_sd_folder, tmp_path_factory.mktemp("killed")]
+    command = [warm_python, HELPERS / "killed_run.py", tiny_sd_folder, tmp_path_factory.mktemp("killed")]
     done = subprocess.run(command, capture_output=True, text=True, env=ONE_THREAD)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

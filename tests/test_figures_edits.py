@@ -48,7 +48,7 @@ def test_colours_change_their_own_pixels_alone(drawn):
 
 
 def test_a_true_edit_is_read_as_one_and_a_copy_as_none(drawn):
-    for edit in drawn:
+    for edit in drawn[: len(KINDS)]:
         reader = Reader(edit)
         right, copy = (reader.read(edit.pictures[side].image) for side in (1, 0))
         assert right.changed and not right.lost, edit.instruction()

@@ -262,6 +262,7 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("train")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pictures, "SHARD", 8)
+        patch.setattr("os.cpu_count", lambda: 1)  # each process has its imports to make
         for module in ("clip", "unet"):
             patch.setitem(getattr(stages, f"{module}_stage").BATCH, "cpu", 4)
         training = Training(folder, steps=2, pictures=8)

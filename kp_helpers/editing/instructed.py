@@ -141,10 +141,11 @@ def decode(diffusion: Diffusion, latents: torch.Tensor) -> torch.Tensor:
 @contextmanager
 def fast(diffusion: Diffusion) -> Iterator[None]:
     """Without gradients and, where that takes half of the time, in bfloat16."""
-    with torch.no_grad(), in_half(diffusion.device):
+    with torch.no_grad(), in_precision(diffusion.device):
         yield
 
 
-def in_half(device: torch.device) -> torch.autocast:
-    """bfloat16 inside, but where a CPU would emulate it."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=not half_is_emulated(device))
+def in_precision(device: torch.device, precision: torch.dtype | None = None) -> torch.autocast:
+    """A pass in float32 or bfloat16; None is bfloat16, but where a CPU would emulate it."""
+    half = precision == torch.bfloat16 if precision else not half_is_emulated(device)
+    return torch.autocast(device.type, torch.bfloat16, enabled=half)

@@ -12,7 +12,7 @@ from kp_helpers import store
 from kp_helpers.diffusion import Diffusion
 from kp_helpers.editing.instructed import fast
 from kp_helpers.editing.prompt_to_prompt import generate_pairs, refined
-from kp_helpers.figures.edits import KINDS, TEMPLATES, TRAINING, Edit, draw_edit, images_of
+from kp_helpers.figures.edits import KINDS, TRAINING, Edit, draw_edit, training_instructions, training_pairs
 from kp_helpers.figures.training.rendering import rendered
 
 SHARD, PART = 500, 50
@@ -58,17 +58,12 @@ def encode(diffusion: Diffusion, images: torch.Tensor) -> torch.Tensor:
         return torch.cat([diffusion.encode_image(part).float().cpu() for part in images.split(_BATCH)])
 
 
-def training_instructions(edit: Edit) -> list[str]:
-    """All wordings but the one that is kept out of the training."""
-    return [edit.instruction(wording) for wording in range(len(TEMPLATES[edit.kind]) - 1)]
-
-
 def rendered_pairs(diffusion: Diffusion, folder: Path, count: int) -> Pairs:
     """`count` pairs that the renderer draws, made once: shards that are in `folder` already are kept."""
     paths = [folder / f"rendered-{number:03d}.safetensors" for number in range(-(-count // SHARD))]
     for number, path in enumerate(tqdm(paths, desc="pairs", unit="shard")):
         if not path.exists():
-            *images, said = _drawn(number * SHARD, SHARD)
+            *images, said = training_pairs(number * SHARD, SHARD)
             Pairs(*(encode(diffusion, side) for side in images), said).save(path)
     pairs = Pairs.load(*paths)
     return Pairs(pairs.before[:count], pairs.after[:count], pairs.instructions[:count])
@@ -90,14 +85,8 @@ def growing_pairs(diffusion: Diffusion, count: int) -> Iterator[Pairs]:
         pairs.instructions.extend(said)  # at last: what is counted is there
 
     jobs = [(first, PART) for first in range(0, count, PART)]
-    with rendered(_drawn, jobs, take, enough=lambda: len(pairs) >= min(ENOUGH, count), about="pairs"):
+    with rendered(training_pairs, jobs, take, enough=lambda: len(pairs) >= min(ENOUGH, count), about="pairs"):
         yield pairs
-
-
-def _drawn(first: int, count: int) -> tuple[torch.Tensor, torch.Tensor, list[list[str]]]:
-    """Pictures before and after, (count, 3, H, W) in [0,1], and instructions of edits of the renderer."""
-    drawn = [draw_edit(TRAINING + n, KINDS[n % len(KINDS)]) for n in range(first, first + count)]
-    return images_of(drawn, 0), images_of(drawn, 1), [training_instructions(edit) for edit in drawn]
 
 
 def model_pairs(

@@ -7,7 +7,7 @@ import torch
 from diffusers.models.attention_processor import AttnProcessor
 
 from kp_helpers.diffusion import Diffusion
-from kp_helpers.editing.instructed import context_of, in_half, widened
+from kp_helpers.editing.instructed import context_of, in_precision, widened
 from kp_helpers.editing.pairs import Pairs
 from kp_helpers.figures.training.loop import LoopSettings, train
 
@@ -71,12 +71,14 @@ def draw(pairs: Pairs, step: int, recipe: Recipe = ON_CPU) -> Batch:
     return Batch(before, after, texts, no_picture, timestep, noise)
 
 
-def loss_at(diffusion: Diffusion, unet, pairs: Pairs, step: int) -> torch.Tensor:
+def loss_at(
+    diffusion: Diffusion, unet, pairs: Pairs, step: int, precision: torch.dtype | None = None
+) -> torch.Tensor:
     """Equation (1): E || eps - eps_theta(z_t, t, E(c_I), c_T) ||^2 of the batch of a step.
 
     The figures model predicts v = sqrt(abar) eps - sqrt(1 - abar) z in the place of eps, so its squared error
     is taken. The places that change weigh as the root of their area, as a region does in the grounding loss:
-    a pair of shoes is one percent of a picture.
+    a pair of shoes is one percent of a picture. precision: as for `in_precision`.
     """
     device = diffusion.device
     batch = draw(pairs, step, recipe(device))
@@ -86,7 +88,7 @@ def loss_at(diffusion: Diffusion, unet, pairs: Pairs, step: int) -> torch.Tensor
     picture = batch.before / diffusion.vae.config.scaling_factor * ~batch.no_picture[:, None, None, None]
     context = context_of(diffusion, batch.texts)
     seen = torch.cat([noised, picture], dim=1).to(context)
-    with in_half(device):
+    with in_precision(device, precision):
         predicted = unet(seen, batch.timestep.to(device), context).sample
     error = (predicted.float() - wanted.to(device)).square().mean(dim=1)
     return (weights(batch.before, batch.after).to(device) * error).mean()

@@ -165,6 +165,17 @@ def images_of(edits: Sequence[Edit], side: int) -> torch.Tensor:
     return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
 
 
+def training_instructions(edit: Edit) -> list[str]:
+    """All wordings but the one that is kept out of the training."""
+    return [edit.instruction(wording) for wording in range(len(TEMPLATES[edit.kind]) - 1)]
+
+
+def training_pairs(first: int, count: int) -> tuple[torch.Tensor, torch.Tensor, list[list[str]]]:
+    """Pictures before and after, (count, 3, H, W) in [0,1], and instructions of training edits."""
+    drawn = [draw_edit(TRAINING + n, KINDS[n % len(KINDS)]) for n in range(first, first + count)]
+    return images_of(drawn, 0), images_of(drawn, 1), [training_instructions(edit) for edit in drawn]
+
+
 def _captions(
     scenes, pictures, kind: str, words: dict[str, str], attribute: tuple[str, str]
 ) -> tuple[str, str] | None:

@@ -61,13 +61,14 @@ def chromium(width: int = 1500, height: int = 1500) -> Iterator[webdriver.Chrome
 
 
 @contextmanager
-def lab(folder: Path) -> Iterator[Callable[[str], str]]:
+def lab(folder: Path, python: Path | str = sys.executable) -> Iterator[Callable[[str], str]]:
     """JupyterLab on a folder of notebooks, with settings of its own; yields notebook -> address.
 
-    It listens on this machine only and asks for its token. Logs go to `folder`/jupyter.log.
+    python: what runs it and its kernels. It listens on this machine only and asks for its token. Logs go to
+    `folder`/jupyter.log.
     """
     port, token = _free_port(), secrets.token_hex(24)
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}"]
+    command = [python, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}"]
     command += [f"--IdentityProvider.token={token}", "--ServerApp.port_retries=0", "--allow-root"]
     with (folder / "jupyter.log").open("w") as log:
         server = subprocess.Popen(command, cwd=folder, env=_environment(folder), stdout=log, stderr=log)
