@@ -43,8 +43,10 @@ $(STAMP): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "$(PYTHON) is older than Python 3.11: give a newer one with PYTHON=python3.x"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --quiet -c requirements.lock torch --index-url $(TORCH_INDEX))
-	$(BIN)/python -m pip install --quiet -c requirements.lock -e ".[dev]"
+	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --quiet --no-compile -c requirements.lock torch --index-url $(TORCH_INDEX))
+	$(BIN)/python -m pip install --quiet --no-compile -c requirements.lock -e ".[dev]"
+	@# on all cores, where pip takes one; some files are templates and no Python
+	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 	@touch $@
 
 reproduce: $(STAMP)  ## the main job: world, notebooks, results/index.html

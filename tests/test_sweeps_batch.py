@@ -16,6 +16,9 @@ from helpers import tiny_sweep
 from kp_helpers.notebook.sweeps import plan
 
 SCRIPT = tiny_sweep.ROOT / "tests" / "helpers" / "stand_in_cluster.py"
+CANCEL = """echo "cancel $*" >> "$STAND_IN/log"
+for job; do kill -TERM "-$job"; done"""
+"""In shell alone: Snakemake gives it two seconds, which the start of a Python may take on a busy machine."""
 
 pytestmark = pytest.mark.slow
 
@@ -52,10 +55,12 @@ def test_a_sweep_with_killed_jobs_is_the_undisturbed_one(tmp_path, tiny_sd, tiny
 def cluster(folder) -> list[str]:
     """Snakemake's options for a stand-in cluster of two places, whose commands are made in a folder."""
     options = ["--executor", "cluster-generic", "--jobs", "2", "--latency-wait", "30"]
-    options += ["--seconds-between-status-checks", "1"]
-    for name in ("submit", "status", "cancel"):
+    options += ["--seconds-between-status-checks", "5"]
+    texts = {name: f'exec "{sys.executable}" "{SCRIPT}" {name} "$@"' for name in ("submit", "status")}
+    texts["cancel"] = CANCEL
+    for name, text in texts.items():
         command = folder / name
-        command.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{SCRIPT}" {name} "$@"\n')
+        command.write_text(f"#!/bin/sh\n{text}\n")
         command.chmod(0o755)
         options += [f"--cluster-generic-{name}-cmd", command]
     return options
@@ -93,12 +98,14 @@ def running(job: str) -> list[str]:
 
 
 def test_a_cluster_is_asked_to_submit_tell_and_cancel(tmp_path, stand_in, tiny_sd, tiny_threedpw):
-    coupled = {"coupled": {}}
-    file = tiny_sweep.make(tmp_path, tiny_sd, tiny_threedpw, seeds=[0], settings=coupled)
+    # Snakemake asks ten seconds after a job's start at the earliest, and by then a small one may be done.
+    endless = {"coupled": {"appended": {"steps": 5000}}}
+    tiny_sweep.make(tmp_path, tiny_sd, tiny_threedpw, seeds=[0], settings=endless)
     process = tiny_sweep.snakemake(tmp_path, *cluster(tmp_path))
     until = time.monotonic() + 120
     while len(asked_for(tmp_path)) < 2 and time.monotonic() < until:
         time.sleep(0.2)
+    time.sleep(1.5)  # while it asks, Snakemake forgets which jobs there are to cancel
     process.send_signal(signal.SIGINT)
     told, _ = process.communicate(timeout=120)
     first = submitted(tmp_path)
@@ -109,6 +116,7 @@ def test_a_cluster_is_asked_to_submit_tell_and_cancel(tmp_path, stand_in, tiny_s
         time.sleep(0.2)
     assert not [own for job in first for own in running(job)]
     assert not list(tmp_path.glob("results/sweeps/tiny/[a-z]*/metrics.json"))
+    file = tiny_sweep.make(tmp_path, tiny_sd, tiny_threedpw, seeds=[0], settings={"coupled": {}})
     process = tiny_sweep.snakemake(tmp_path, *cluster(tmp_path))
     told, _ = process.communicate(timeout=300)
     assert process.returncode == 0, told
