@@ -1,5 +1,7 @@
 """Fixtures that several test modules share."""
 
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +21,9 @@ def warm_python(tmp_path_factory) -> Iterator[Path]:
     """A script that stands for `python` and has imported the kit's heavy libraries (`helpers.warm`)."""
     from helpers.warm import Warm
 
+    if not hasattr(os, "pidfd_open"):  # Linux has it
+        yield Path(sys.executable)
+        return
     with Warm(tmp_path_factory.mktemp("warm")) as warm:
         yield warm.python
 

@@ -54,6 +54,15 @@ def test_a_head_is_trained_for_another_model_and_data_set_and_goes_on_where_it_s
     assert counts[..., 4:].sum() > 0
 
 
+def test_a_named_clip_takes_the_place_of_the_models_own_and_has_heads_of_its_own(foreign):
+    model = diffusion.load(foreign[0])
+    own, named = features.freeze(model), features.freeze(model, clip="figures")
+    shipped_one = features.freeze(diffusion.load("figures")).clip
+    assert named.clip.network.config.projection_dim == shipped_one.network.config.projection_dim
+    halves = [one.key.split("-") for one in (own, named)]
+    assert halves[0][0] == halves[1][0] == model.fingerprint[:8] and halves[0][1] != halves[1][1]
+
+
 def test_a_wrong_option_is_one_sentence(tmp_path, capsys):
     assert (
         main(
