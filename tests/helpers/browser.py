@@ -36,9 +36,12 @@ _IDLE = ".jp-Notebook-ExecutionIndicator[data-status='idle']"
 _SELECT_KERNEL = "//dialog[.//*[text()='Select Kernel']]//button[contains(@class,'jp-mod-accept')]"
 _SETTINGS = {
     "notebook-extension/tracker": {"windowingMode": "none"},
+    "docmanager-extension/plugin": {"autosave": False},
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
 }
-"""JupyterLab's own: cells that are out of sight stay on the page, and nothing asks the world for news."""
+"""JupyterLab's own: cells that are out of sight stay on the page, no save in between asks a question, and
+nothing asks the world for news.
+"""
 
 
 def missing() -> list[str]:
