@@ -351,7 +351,7 @@ def test_without_the_gpu_it_says_so_and_keeps_the_precision(tiny_sd_folder, monk
 
 def test_half_precision_that_a_cpu_emulates_is_told_and_not_taken_unasked(tiny_sd_folder, monkeypatch):
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
-    with pytest.warns(UserWarning, match="bfloat16 saves memory on this CPU, but is some times slower"):
+    with pytest.warns(UserWarning, match="bfloat16 saves memory on this CPU, but is slower than float32"):
         loaded = diffusion.load(tiny_sd_folder, device="cpu", dtype="bfloat16")
     with in_precision(loaded.device):
         assert not torch.is_autocast_enabled("cpu")

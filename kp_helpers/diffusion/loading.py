@@ -43,9 +43,7 @@ def load(model: str | Path, device: str = "auto", dtype: torch.dtype | str = tor
     """
     device, dtype = _available(device), _checked_dtype(dtype)
     if dtype != torch.float32 and half_is_emulated(device):
-        warnings.warn(
-            f"{dtype} saves memory on this CPU, but is some times slower than float32", stacklevel=2
-        )
+        warnings.warn(f"{dtype} saves memory on this CPU, but is slower than float32", stacklevel=2)
     place, revision = model_folder.locate(SHIPPED.get(str(model), model), suffixes=single_file.SUFFIXES)
     folder, configs, found = _opened(place)
     parts = _components(folder, configs, found, dtype)
@@ -92,9 +90,7 @@ def _available(device: str) -> str:
 
 
 def half_is_emulated(device: str | torch.device) -> bool:
-    """Whether half precision costs time in place of saving it: convolutions in bfloat16 took 5 to 10 times as
-    long as in float32 on a CPU without AVX-512.
-    """
+    """Whether half precision costs time in place of saving it, as it does on a CPU without AVX-512."""
     here = torch.backends.cpu.get_cpu_capability()
     return torch.device(device).type == "cpu" and not here.startswith("AVX512")
 
