@@ -1,6 +1,6 @@
 """How much draws differ: hits over runs, and learned embeddings by their tokens and by where they look."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,19 +83,37 @@ def _checked(hits: ArrayLike, runs: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
 def share_of_lucky(hits: ArrayLike, pictures: int) -> tuple[float, float, float]:
     """How many runs hit all of their pictures, by a beta-binomial law: the share, and its 95 % interval.
 
-    hits: (runs,), how many of its `pictures` each run has hit. The law has a mean and a spread over runs. The
-    share is that of the likeliest law, the interval's bounds those of all laws whose log-likelihood is within
-    1.92 of it (profile likelihood). ValueError for hits that are not 0 to `pictures` of two runs at least.
+    hits, pictures, the interval and errors: as for `spread_of_runs`.
     """
+    return _of_laws(hits, pictures, lambda mean, size: _law(pictures, mean, size).pmf(pictures))
+
+
+def spread_of_runs(hits: ArrayLike, pictures: int) -> tuple[float, float, float]:
+    """The standard deviation of the runs' probabilities of a hit, as a share, and its 95 % interval.
+
+    hits: (runs,), how many of its `pictures` each run has hit. By a beta-binomial law of mean m and size s it
+    is sqrt(m (1 - m) / (s + 1)). The value is that of the likeliest law, the interval's bounds those of all
+    laws whose log-likelihood is within 1.92 of it (profile likelihood). ValueError for hits that are not 0 to
+    `pictures` of two runs at least.
+    """
+    return _of_laws(hits, pictures, lambda mean, size: np.sqrt(mean * (1 - mean) / (size + 1)))
+
+
+def _law(pictures: int, mean: ArrayLike, size: ArrayLike):
+    return betabinom(pictures, mean * size, (1 - mean) * size)
+
+
+def _of_laws(hits: ArrayLike, pictures: int, value: Callable) -> tuple[float, float, float]:
+    """A value (mean, size) of the likeliest beta-binomial law, and its bounds over all that are likely."""
     hits = np.asarray(hits, int)
     if hits.ndim != 1 or len(hits) < 2 or hits.min() < 0 or hits.max() > pictures:
         raise ValueError(f"hits are {hits}, expected 0 to {pictures} of two runs at least")
-    mean, spread = np.meshgrid(np.linspace(0.001, 0.999, 200), np.geomspace(0.05, 1000, 100))
-    law = betabinom(pictures, mean * spread, (1 - mean) * spread)
+    mean, size = np.meshgrid(np.linspace(0.001, 0.999, 200), np.geomspace(0.05, 1000, 100))
+    law = _law(pictures, mean, size)
     values, counts = np.unique(hits, return_counts=True)
-    likelihood = sum(count * law.logpmf(value) for value, count in zip(values, counts, strict=True))
-    share, near = law.pmf(pictures), likelihood >= likelihood.max() - chi2.ppf(0.95, 1) / 2
-    return float(share.flat[likelihood.argmax()]), float(share[near].min()), float(share[near].max())
+    likelihood = sum(count * law.logpmf(one) for one, count in zip(values, counts, strict=True))
+    of_laws, near = value(mean, size), likelihood >= likelihood.max() - chi2.ppf(0.95, 1) / 2
+    return float(of_laws.flat[likelihood.argmax()]), float(of_laws[near].min()), float(of_laws[near].max())
 
 
 def token_cosines(learned: Sequence[Appended]) -> torch.Tensor:

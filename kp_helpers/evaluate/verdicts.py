@@ -16,8 +16,8 @@ from scipy.stats import norm
 from kp_helpers import intervals
 from kp_helpers.evaluate.measures import ALL, Measure
 from kp_helpers.evaluate.scores import PRIMARY, Paired, mean_interval, paired
-from kp_helpers.evaluate.spread import clustering
-from kp_helpers.metrics.paper import FAILS, HOLDS, OPEN, UNTESTABLE
+from kp_helpers.evaluate.spread import clustering, spread_of_runs
+from kp_helpers.metrics.paper import FAILS, HOLDS, OPEN, UNTESTABLE, paper_spread
 
 BETTER, WORSE, NO_BETTER = "better than", "worse than", "no better than"
 SIDES = (BETTER, WORSE, NO_BETTER)
@@ -146,12 +146,21 @@ def reached(
 
 
 def clustered(
-    parts: Mapping[str, pd.DataFrame], claim: str, joint: str, method: str, columns: Sequence[str]
+    parts: Mapping[str, pd.DataFrame],
+    claim: str,
+    joint: str,
+    method: str,
+    columns: Sequence[str],
+    images: Mapping[str, int] | None = None,
 ) -> pd.DataFrame:
-    """Whether hits lie further apart over the runs than `clustering` expects, by its one-sided p below .025.
+    """Whether hits cluster by run.
 
-    parts: the name of each part's rows -> its scores; each is asked by all columns. difference: the standard
-    deviation over runs minus that which is expected, in percent points.
+    It holds where they lie further apart over the runs than `clustering` expects, by its one-sided p below
+    .025 after Holm; it does not hold where they lie nearer than that, or where the 95 % interval of the runs'
+    hit probabilities' spread (`spread_of_runs`) lies below the paper's.
+    parts: the name of each part's rows -> its scores; each is asked by all columns. images: the name -> its
+    number of labelled pictures, where the paper has such a number. difference: the standard deviation over
+    runs minus that which is expected, in percent points.
     """
     asked = [(name, _own(scores, joint, method, c), c) for name, scores in parts.items() for c in columns]
     found = [clustering(rows[column], rows["run"]) for _, rows, column in asked]
@@ -159,12 +168,23 @@ def clustered(
     about = {"joint": joint, "side": "spread wider over runs than", "against": "chance"}
     verdicts = []
     for (name, rows, column), one, p in zip(asked, found, corrected, strict=True):
-        verdict = HOLDS if p < LEVEL / 2 else FAILS if one.high < 0 else OPEN
+        papers = paper_spread(joint, (images or {}).get(name, 0), column)
+        verdict = (
+            HOLDS if p < LEVEL / 2 else FAILS if one.high < 0 or _narrower(rows, column, papers) else OPEN
+        )
         numbers = {"difference": one.sd - one.expected, "low": one.low, "high": one.high}
         numbers = {key: 100 * value for key, value in numbers.items()} | {"p": p}
         row = decided(claim, verdict, rows, measure=ALL[column].name, method=name, **about, **numbers)
         verdicts.append(row)
     return pd.concat(verdicts, ignore_index=True) if verdicts else pd.DataFrame(columns=COLUMNS)
+
+
+def _narrower(rows: pd.DataFrame, column: str, papers: float | None) -> bool:
+    """Whether the runs' hit probabilities certainly lie nearer to each other than the paper's."""
+    of_runs = rows.groupby("run")[column].agg(["sum", "size"])
+    if papers is None or of_runs["size"].nunique() > 1:
+        return False
+    return spread_of_runs(of_runs["sum"], int(of_runs["size"].iloc[0]))[2] < papers
 
 
 def by_sign(low: float, high: float) -> str:

@@ -14,3 +14,18 @@ PAPER = {
     ("left_elbow", 20): {"within": (0.00, None)},
 }
 """(joint, training images) -> measure -> mean and standard deviation over runs, in percent, on 3DPW [S]."""
+PAPER_PICTURES = 10
+"""Test pictures of each of the paper's runs [S]."""
+
+
+def paper_spread(joint: str, train_images: int, measure: str) -> float | None:
+    """The standard deviation of the hit probabilities of the paper's runs, as a share.
+
+    Of the variance of its runs' shares of hits, that which ten pictures a run have by chance is taken. None
+    where the paper has no such number.
+    """
+    share, sd = PAPER.get((joint, train_images), {}).get(measure, (0.0, None))
+    if sd is None:
+        return None
+    share, sd = share / 100, sd / 100
+    return max(0.0, sd**2 - share * (1 - share) / PAPER_PICTURES) ** 0.5
