@@ -8,7 +8,8 @@ from scipy.stats import hypergeom
 
 from kp_helpers import config, evaluate, reading
 from kp_helpers.embeddings import Appended
-from kp_helpers.evaluate import HOLDS, OPEN, map_correlations, token_cosines
+from kp_helpers.evaluate import FAILS, HOLDS, OPEN, map_correlations, token_cosines
+from kp_helpers.metrics.paper import paper_spread
 
 RUNS = np.repeat(np.arange(8), 10)
 
@@ -95,6 +96,33 @@ def test_a_verdict_on_clustering_is_in_percent_points():
     both = evaluate.clustered({"m": works, "mixed": scores(mixed)}, "", "left_foot", "m", ["within"])
     assert both["verdict"].tolist() == [HOLDS, OPEN] and both["method"].tolist() == ["m", "mixed"]
     assert both["p"].iloc[0] == pytest.approx(2 * row["p"]), "Holm's correction of two parts"
+
+
+def test_hits_do_not_cluster_where_the_runs_lie_nearer_than_the_papers():
+    """Of independent pictures the interval is below .247, the spread of the paper's runs of twenty labels."""
+    mixed = scores(np.random.default_rng(3).permutation(np.arange(80) < 24))
+    asked = ({"m": mixed}, "", "left_foot", "m", ["in_direction"])
+    assert evaluate.clustered(*asked, {"m": 20})["verdict"].tolist() == [FAILS]
+    assert evaluate.clustered(*asked, {"m": 7})["verdict"].tolist() == [OPEN], "of 7 the paper says nothing"
+    works = scores(RUNS < 3)
+    assert evaluate.clustered({"m": works}, *asked[1:], {"m": 20})["verdict"].tolist() == [HOLDS]
+
+
+def test_the_spread_of_the_papers_runs_is_what_its_ten_pictures_leave():
+    """26.25 % +- 18.06 of ten pictures: .1806^2 - .2625 x .7375 / 10 = .1151^2."""
+    assert paper_spread("left_foot", 5, "in_direction") == pytest.approx(0.1151, abs=1e-4)
+    assert paper_spread("left_elbow", 20, "within") is None and paper_spread("left_foot", 7, "within") is None
+
+
+@pytest.mark.parametrize("size", [1.0, 4.0, 30.0])
+def test_the_spread_of_runs_is_in_its_interval(size):
+    """Beta shares of mean .4 have a variance of .24 / (size + 1); 95 % of the intervals are to hold it."""
+    rng, spread = np.random.default_rng(2), np.sqrt(0.24 / (size + 1))
+    found = [
+        evaluate.spread_of_runs(rng.binomial(40, rng.beta(0.4 * size, 0.6 * size, 10)), 40) for _ in range(60)
+    ]
+    assert np.mean([low <= spread <= high for _, low, high in found]) >= 0.88
+    assert np.mean([one for one, *_ in found]) == pytest.approx(spread, rel=0.15)
 
 
 def test_the_share_of_lucky_runs_is_that_of_independent_pictures_where_these_are():

@@ -63,6 +63,7 @@ from kp_helpers.evaluate.spread import (
     hits_of_runs,
     map_correlations,
     share_of_lucky,
+    spread_of_runs,
     token_cosines,
 )
 from kp_helpers.evaluate.variants import (
