@@ -14,9 +14,9 @@ SIDES = ((4, 6), (4, 6), (8, 12))
 def way(request, monkeypatch):
     """The ways of one sum, which the number of shares decides between."""
     if request.param != "kept whole":
-        monkeypatch.setattr(shares, "KEPT_NUMBERS", 0)
+        monkeypatch.setattr(shares, "KEPT_NUMBERS", {"cpu": 0})
     if request.param == "one row at a time":
-        monkeypatch.setattr(shares, "ROWS_NUMBERS", 1)
+        monkeypatch.setattr(shares, "ROWS_NUMBERS", {"cpu": 1})
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ computes those rows again. Tokens lie last meanwhile, where softmax is fastest. 
 kept whole instead, which is faster.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
 import torch
@@ -15,10 +15,14 @@ from torch.autograd.function import once_differentiable
 
 from kp_helpers.attention.layers import AttentionError
 
-ROWS_NUMBERS = 2**22
-"""Numbers that the rows taken at a time may hold, over all heads and tokens of one image: 16 megabytes."""
-KEPT_NUMBERS = 2**24
-"""Numbers up to which all shares, of every layer and image, are kept for the backward pass: 64 megabytes."""
+ROWS_NUMBERS = {"cpu": 2**22, "cuda": 2**26}
+"""Numbers that the rows taken at a time may hold, over all heads and tokens of one image: 16 megabytes, which
+stay near a processor; 256 on a GPU, where each call costs more than what it computes.
+"""
+KEPT_NUMBERS = {"cpu": 2**24, "cuda": 2**27}
+"""Numbers up to which all shares, of every layer and image, are kept for the backward pass: 64 megabytes, 512
+on a GPU.
+"""
 
 
 def mean_shares(
@@ -34,7 +38,7 @@ def mean_shares(
     """
     kept, size = _kept(tokens, coarse[0]), _pair(size)
     numbers = sum(logits.shape[:3].numel() for logits in coarse) * size[0] * size[1]
-    means = _KeptShares if numbers <= KEPT_NUMBERS else _MeanShares
+    means = _KeptShares if numbers <= _limit(KEPT_NUMBERS, coarse[0]) else _MeanShares
     return means.apply(size, kept, rivals, *coarse)
 
 
@@ -154,14 +158,18 @@ def _rows_of_shares(logits: torch.Tensor, size: tuple[int, int], rival: torch.Te
         logits = F.pad(logits, (0, 0, 0, 0, 0, 1))
     heads, count = logits.shape[1:3]
     vertical, horizontal = interpolations(logits, size)
-    in_a_row = heads * count * size[1]
-    for images in _slices(len(logits), ROWS_NUMBERS // (in_a_row * size[0])):
+    in_a_row, most = heads * count * size[1], _limit(ROWS_NUMBERS, logits)
+    for images in _slices(len(logits), most // (in_a_row * size[0])):
         wide = (horizontal @ logits[images].permute(0, 3, 4, 1, 2).flatten(3)).flatten(2)
-        for rows in _slices(size[0], ROWS_NUMBERS // in_a_row):
+        for rows in _slices(size[0], most // in_a_row):
             fine = (vertical[rows] @ wide).unflatten(2, (size[1], heads, count))
             if rival is not None:
                 fine[..., -1] = rival[images, :, rows].permute(0, 2, 3, 1)
             yield images, rows, fine.softmax(dim=-1), vertical[rows]
+
+
+def _limit(numbers: Mapping[str, int], like: torch.Tensor) -> int:
+    return numbers.get(like.device.type, numbers["cpu"])
 
 
 def _slices(count: int, step: int) -> list[slice]:

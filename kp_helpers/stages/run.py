@@ -56,7 +56,7 @@ class Run:
         count, weights = self.settings.images_per_step, self.settings.weights
         with self.states.kept(self):
             while len(self):
-                parts: dict[str, float] = {}
+                of_images: list[dict[str, torch.Tensor]] = []
                 self.optimizer.zero_grad()
                 with randomness.strict(self.tokens.device):
                     for image in self._images_of_step():
@@ -66,8 +66,8 @@ class Run:
                         terms = self.stage.losses(maps, theta, image)
                         loss = sum(weights[name] * term for name, term in terms.items()) / count
                         loss.backward()
-                        for name, term in terms.items():
-                            parts[name] = parts.get(name, 0.0) + float(term.detach()) / count
+                        of_images.append({name: term.detach() for name, term in terms.items()})
+                parts = _mean_parts(of_images)
                 loss = sum(weights[name] * part for name, part in parts.items())
                 self._check(loss)
                 self.optimizer.step()
@@ -128,6 +128,12 @@ class Run:
                 f"step {self.step}: the loss {loss} or its gradient is not finite, expected finite numbers; "
                 "the tokens are as they were before this step; try a smaller learning_rate"
             )
+
+
+def _mean_parts(of_images: list[dict[str, torch.Tensor]]) -> dict[str, float]:
+    """The loss's parts, the mean over a step's images; read at its end alone, as a GPU waits at each read."""
+    count = len(of_images)
+    return {name: sum(float(terms[name]) / count for terms in of_images) for name in of_images[0]}
 
 
 def metadata(diffusion: Diffusion, settings: BaseStage | AppendedStage) -> dict:
