@@ -1,5 +1,6 @@
 """How a notebook begins and saves."""
 
+import gzip
 import json
 
 import pandas as pd
@@ -46,7 +47,8 @@ def test_a_session_loads_what_was_asked_for_and_saves_it_whole(given, tmp_path, 
     facts = json.loads((place / "config.json").read_text())
     assert facts["settings"] == {"joint": "head"} and facts["seed"] == 3
     assert facts["model"]["sha256"] == tiny_sd.fingerprint
-    assert sample.name in (place / "predictions.csv").read_text() and not session.states.exists()
+    predictions = gzip.decompress((place / "predictions.csv.gz").read_bytes()).decode()
+    assert sample.name in predictions and not session.states.exists()
     assert torch.equal(embeddings.load(place / "embedding.safetensors")[0]["base"], base)
 
 

@@ -5,6 +5,7 @@ changes, and nothing else.
 """
 
 import csv
+import gzip
 import json
 import subprocess
 import sys
@@ -152,6 +153,12 @@ def test_a_notebook_saves_its_result(name, results):
     assert config["data"]["kind"] == ("figures" if drawn else "3DPW") and config["settings"]
 
 
+def predictions(run: Path) -> list[dict]:
+    return list(
+        csv.DictReader(gzip.decompress((run / "predictions.csv.gz").read_bytes()).decode().splitlines())
+    )
+
+
 @pytest.mark.parametrize("name", GRIDS)
 def test_an_ablation_keeps_its_verdicts_and_differences(name, results):
     out = results / name / "smoke"
@@ -160,7 +167,7 @@ def test_an_ablation_keeps_its_verdicts_and_differences(name, results):
     known = {(claim.id, claim.list) for claim in CLAIMS if claim.notebook == name}
     assert {(row["id"], row["list"]) for row in verdicts} <= known, "claims.toml has all that is judged"
     differences = list(csv.DictReader((out / "differences.csv").open()))
-    methods = {row["method"] for row in csv.DictReader((out / "predictions.csv").open())}
+    methods = {row["method"] for row in predictions(out)}
     assert {row["variant"] for row in differences} < methods and "mean position" in methods
     config = json.loads((out / "config.json").read_text())["settings"]
     assert config["joint"] == "left_foot" and config.keys() & {"variants", "views"}
@@ -195,8 +202,7 @@ def test_the_base_embedding_can_be_read_again(results, tiny_sd):
 
 
 def test_predictions_name_picture_method_and_run(results):
-    path = results / "08_evaluate_3dpw" / "smoke" / "predictions.csv"
-    rows = list(csv.DictReader(path.open()))
+    rows = predictions(results / "08_evaluate_3dpw" / "smoke")
     methods, fits = ["appended, coupled mode", *CONTROLS], ["ridge, 2 labels", "ridge, 9 labels"]
     count = 3 * (len(methods) + len(fits)) + 1 * len(methods)
     assert len(rows) == count * 2 * 2, "joints and methods of both designs, runs, images"

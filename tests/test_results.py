@@ -1,6 +1,7 @@
 """Run folders appear whole or not at all, and say what decided their numbers."""
 
 import csv
+import gzip
 import json
 import os
 import platform
@@ -59,13 +60,15 @@ def test_a_run_is_written_as_documented(tmp_path):
     assert names == {
         "config.json",
         "metrics.json",
-        "predictions.csv",
+        "predictions.csv.gz",
         "measures.csv",
         "figures/error_by_joint.png",
         "embedding.safetensors",
     }
     assert json.loads((path / "metrics.json").read_text())[0]["interval"] == [9.0, 26.0]
-    first, second = csv.DictReader((path / "predictions.csv").open())
+    first, second = csv.DictReader(
+        gzip.decompress((path / "predictions.csv.gz").read_bytes()).decode().splitlines()
+    )
     assert float(first["error"]) == 5.0 and first["true_y"] == "2.0000"  # a 3-4-5 triangle
     assert (second["visible"], second["true_x"], second["error"]) == ("0", "", "")
     assert (path / "measures.csv").read_text() == "measure,value\nmean OKS,0.5\n"

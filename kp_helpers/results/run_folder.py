@@ -1,5 +1,6 @@
 """A run's folder, `results/<NN_name>/<run>/`: written aside, moved into place when it is whole."""
 
+import gzip
 import json
 import os
 import re
@@ -28,7 +29,7 @@ class ResultsError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """One row of `predictions.csv`: (x, y) in pixels of the frame, `true` None where unknown."""
+    """One row of `predictions.csv.gz`: (x, y) in pixels of the frame, `true` None where unknown."""
 
     image: str
     keypoint: str
@@ -91,18 +92,27 @@ class RunFolder:
         write_json(self.file("metrics.json"), [row.row() for row in rows])
 
     def predictions(self, rows: Iterable[Prediction]) -> None:
-        """`predictions.csv`: one row a prediction; error in pixels, empty where the truth is unknown."""
+        """`predictions.csv.gz`: one row a prediction; error in pixels, empty where the truth is unknown.
+
+        Packed, since it is most of what a run writes; equal rows are equal files.
+        """
         cells = [_prediction_row(row) for row in rows]
-        self.table("predictions", pd.DataFrame(cells, columns=_PREDICTION_COLUMNS))
+        text = _csv(pd.DataFrame(cells, columns=_PREDICTION_COLUMNS))
+        packed = gzip.compress(text.encode(), mtime=0)
+        replace_file(self.file("predictions.csv.gz"), lambda partial: partial.write_bytes(packed))
 
     def table(self, name: str, rows: pd.DataFrame) -> None:
         """`<name>.csv` of a pandas table, without its index."""
-        write_file(self.file(f"{name}.csv"), rows.to_csv(index=False, lineterminator="\n"))
+        write_file(self.file(f"{name}.csv"), _csv(rows))
 
     def figure(self, name: str, figure) -> None:
         """`figures/<name>.png` of a matplotlib figure, `drawn`; equal pictures are equal files."""
         png = drawn(figure, _WIDTH, dpi=120, bbox_inches="tight", facecolor="white")
         replace_file(self.file(f"figures/{name}.png"), lambda partial: partial.write_bytes(png))
+
+
+def _csv(rows: pd.DataFrame) -> str:
+    return rows.to_csv(index=False, lineterminator="\n")
 
 
 def project_path(path: str | Path) -> Path:
