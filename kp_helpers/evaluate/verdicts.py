@@ -169,9 +169,8 @@ def clustered(
     verdicts = []
     for (name, rows, column), one, p in zip(asked, found, corrected, strict=True):
         papers = paper_spread(joint, (images or {}).get(name, 0), column)
-        verdict = (
-            HOLDS if p < LEVEL / 2 else FAILS if one.high < 0 or _narrower(rows, column, papers) else OPEN
-        )
+        nearer = one.high < 0 or _narrower(rows, column, papers)
+        verdict = HOLDS if p < LEVEL / 2 else FAILS if nearer else OPEN
         numbers = {"difference": one.sd - one.expected, "low": one.low, "high": one.high}
         numbers = {key: 100 * value for key, value in numbers.items()} | {"p": p}
         row = decided(claim, verdict, rows, measure=ALL[column].name, method=name, **about, **numbers)
