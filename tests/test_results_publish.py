@@ -123,7 +123,7 @@ def test_what_cannot_be_published_leaves_the_notebook(folders, change, message):
 
 def test_heavy_pictures_become_lighter(folders, monkeypatch):
     monkeypatch.setattr(publish, "LIMIT", 30_000)
-    monkeypatch.setattr(publish, "SMALLER", ((None, 256), (180, 256), (120, 64), (60, 64)))
+    monkeypatch.setattr(publish, "WIDTHS", (None, 180, 120, 60))
     notebook, run = folders
     nbformat.write(page(ran=True, picture=png(200)), run / "notebook.ipynb")
     publish.publish(notebook, run.parents[1])

@@ -1,4 +1,4 @@
-"""Lighter pictures, of few colours and narrower: of a figure, of a PNG, and all those of a notebook."""
+"""Lighter pictures, of 256 colours and narrower: of a figure, of a PNG, and all those of a notebook."""
 
 import base64
 import copy
@@ -15,10 +15,8 @@ _COLOURS = 256
 _KIND = "image/png"
 
 
-def lighter(
-    page: "NotebookNode", width: int | None = None, colours: int = _COLOURS
-) -> "NotebookNode":
-    """A copy of a notebook whose PNGs have few colours and at most `width` pixels in a row; None keeps
+def lighter(page: "NotebookNode", width: int | None = None) -> "NotebookNode":
+    """A copy of a notebook whose PNGs have 256 colours and at most `width` pixels in a row; None keeps
     their width. A picture that would become heavier stays as it is.
     """
     page = copy.deepcopy(page)
@@ -26,7 +24,7 @@ def lighter(
         for output in cell.get("outputs", ()):
             if _KIND in output.get("data", {}):
                 before = base64.b64decode(output.data[_KIND])
-                after = reduced(before, width, colours)
+                after = reduced(before, width)
                 output.data[_KIND] = base64.b64encode(min(before, after, key=len)).decode()
     return page
 
@@ -38,8 +36,8 @@ def drawn(figure: Figure, width: int | None = None, **options) -> bytes:
     return reduced(png.getvalue(), width)
 
 
-def reduced(png: bytes, width: int | None = None, colours: int = _COLOURS) -> bytes:
-    """A PNG in few colours; transparent places become white."""
+def reduced(png: bytes, width: int | None = None) -> bytes:
+    """A PNG in 256 colours; transparent places become white."""
     with Image.open(io.BytesIO(png)) as image:
         picture = Image.new("RGB", image.size, "white")
         picture.paste(image.convert("RGB"), mask=image.convert("RGBA").getchannel("A"))
@@ -47,5 +45,5 @@ def reduced(png: bytes, width: int | None = None, colours: int = _COLOURS) -> by
         height = round(picture.height * width / picture.width)
         picture = picture.resize((width, height), Image.Resampling.LANCZOS)
     small = io.BytesIO()
-    picture.quantize(colours).save(small, "PNG", optimize=True)
+    picture.quantize(_COLOURS).save(small, "PNG", optimize=True)
     return small.getvalue()

@@ -26,10 +26,8 @@ FACTS = "keypoint_kit"
 COMMAND = "python -m kp_helpers.results publish"
 LIMIT = 1_000_000
 """Bytes of a notebook with its outputs."""
-SMALLER = ((None, 256), (1600, 256), (1200, 256), (900, 256), (900, 64), (700, 64), (560, 64))
-"""Pixels in a row and colours that pictures are reduced to, one after the other, until the notebook is light
-enough.
-"""
+WIDTHS = (None, 1600, 1200, 900, 700, 560)
+"""Pixels that pictures are narrowed to, one after the other, until the notebook is light enough."""
 _NOT_THE_METHOD = {"setup", "injected-parameters", "papermill-error-cell-tag"}
 _CONTROL = "application/vnd.jupyter.widget-view+json"
 _PICTURES = {"image/png", "image/svg+xml", "text/html", "text/markdown"}
@@ -123,10 +121,10 @@ def _facts(run: Run, page: NotebookNode) -> dict:
 def _light_enough(page: NotebookNode, name: str) -> str:
     """The notebook's text, with smaller pictures where it is too heavy."""
     text = _text(page, name)
-    for width, colours in SMALLER:
+    for width in WIDTHS:
         if len(text.encode()) <= LIMIT:
             return text
-        text = _text(lighter(page, width, colours), name)
+        text = _text(lighter(page, width), name)
     if len(text.encode()) > LIMIT:
         size = len(text.encode()) // 1000
         raise ResultsError(f"{name}: {size} kB with its outputs, expected {LIMIT // 1000} kB at most")
