@@ -129,7 +129,7 @@ def contents(results: Path) -> dict[str, dict[str, object]]:
     """Result folder -> file -> what it holds, but for the minutes that a job took."""
     found: dict[str, dict[str, object]] = {}
     for path in sorted((results / "sweeps" / "tiny").glob("*/*")):
-        own = json.loads(path.read_text()) if path.suffix == ".json" else path.read_text()
+        own = json.loads(path.read_text()) if path.suffix == ".json" else path.read_bytes()
         if path.name == "config.json":
             del own["minutes"]
         found.setdefault(path.parent.name, {})[path.name] = own
