@@ -7,7 +7,7 @@ from helpers.results_folder import PROTOCOL, hit, save, verdict
 from kp_helpers.metrics.paper import AREA, EXACT, FAILS, HOLDS
 from kp_helpers.results.claims import Answer, Claim
 from kp_helpers.results.runs import Run, Verdict, read_runs
-from kp_helpers.results.tables import amount, hits
+from kp_helpers.results.tables import amount, hits, short
 
 
 def run(root, **content) -> Run:
@@ -62,3 +62,10 @@ def test_an_amount_has_the_numbers_that_there_are():
     full |= {"measure": "hits", "needed": 144.0, "why": "of x"}
     expected = "+5.0 [-1.0, +11.0], p 0.03, n 80 in 8 runs, hits, 144 pictures would decide, of x"
     assert amount(Verdict(**{**row, **full})) == expected
+
+
+def test_a_mode_is_named_where_it_is_what_is_compared():
+    one = "left foot: appended, coupled mode better than random embedding"
+    assert short(one) == "left foot: appended better than random embedding"
+    both = "left foot: appended, readout mode no better than appended, coupled mode"
+    assert short(both) == "left foot: readout mode no better than coupled mode"

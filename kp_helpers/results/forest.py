@@ -29,7 +29,7 @@ def forest(answers: list[Answer], path: Path) -> None:
     place = 0
     names = {}
     for title, comparisons in lists.items():
-        axis.text(-REACH, place, title, weight="bold", size=10, va="center")
+        axis.text(-REACH, place, title, weight="bold", size=8.5, va="center")
         for name, rows in comparisons:
             place += 1
             names[place] = name

@@ -142,8 +142,10 @@ def words(name: str) -> str:
 
 
 def short(text: str) -> str:
-    """A row's words as a table of many claims has them."""
-    for long, brief in ((AREA, "AUC"), (EXACT, "exact hits"), (", coupled mode", ""), (", readout mode", "")):
+    """A row's words as a table of many claims has them; of two modes, their names alone are left."""
+    modes = ", coupled mode", ", readout mode"
+    dropped = ["appended, "] if all(mode in text for mode in modes) else modes
+    for long, brief in {AREA: "AUC", EXACT: "exact hits", **dict.fromkeys(dropped, "")}.items():
         text = text.replace(long, brief)
     return text
 
