@@ -1,11 +1,11 @@
 """How a notebook begins and saves."""
 
-import gzip
 import json
 
 import pandas as pd
 import pytest
 import torch
+from helpers.results_folder import predictions
 
 from kp_helpers import config, embeddings, evaluate, stages
 from kp_helpers.evaluate import Found
@@ -47,8 +47,7 @@ def test_a_session_loads_what_was_asked_for_and_saves_it_whole(given, tmp_path, 
     facts = json.loads((place / "config.json").read_text())
     assert facts["settings"] == {"joint": "head"} and facts["seed"] == 3
     assert facts["model"]["sha256"] == tiny_sd.fingerprint
-    predictions = gzip.decompress((place / "predictions.csv.gz").read_bytes()).decode()
-    assert sample.name in predictions and not session.states.exists()
+    assert predictions(place)[0]["image"] == sample.name and not session.states.exists()
     assert torch.equal(embeddings.load(place / "embedding.safetensors")[0]["base"], base)
 
 

@@ -5,7 +5,6 @@ changes, and nothing else.
 """
 
 import csv
-import gzip
 import json
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from itertools import repeat
 from pathlib import Path
 
 import pytest
+from helpers.results_folder import predictions
 
 from kp_helpers import embeddings
 from kp_helpers.evaluate import CHANCE, CONTROLS
@@ -151,12 +151,6 @@ def test_a_notebook_saves_its_result(name, results):
     # these measure on scenes and worlds of their own, whatever folder they show
     drawn = name[:2] in ("00", "01", "11", "12", "13")
     assert config["data"]["kind"] == ("figures" if drawn else "3DPW") and config["settings"]
-
-
-def predictions(run: Path) -> list[dict]:
-    return list(
-        csv.DictReader(gzip.decompress((run / "predictions.csv.gz").read_bytes()).decode().splitlines())
-    )
 
 
 @pytest.mark.parametrize("name", GRIDS)

@@ -1,7 +1,5 @@
 """Run folders appear whole or not at all, and say what decided their numbers."""
 
-import csv
-import gzip
 import json
 import os
 import platform
@@ -10,6 +8,7 @@ from pathlib import Path
 import matplotlib.figure
 import pandas
 import pytest
+from helpers.results_folder import predictions
 
 from kp_helpers.results import Metric, Prediction, ResultsError, RunFolder, describe_data, run_facts
 from kp_helpers.results.provenance import add_facts, command_line, describe_machine
@@ -66,9 +65,7 @@ def test_a_run_is_written_as_documented(tmp_path):
         "embedding.safetensors",
     }
     assert json.loads((path / "metrics.json").read_text())[0]["interval"] == [9.0, 26.0]
-    first, second = csv.DictReader(
-        gzip.decompress((path / "predictions.csv.gz").read_bytes()).decode().splitlines()
-    )
+    first, second = predictions(path)
     assert float(first["error"]) == 5.0 and first["true_y"] == "2.0000"  # a 3-4-5 triangle
     assert (second["visible"], second["true_x"], second["error"]) == ("0", "", "")
     assert (path / "measures.csv").read_text() == "measure,value\nmean OKS,0.5\n"

@@ -1,7 +1,6 @@
 """Sweeps without Snakemake: the file and its errors, a job, the shared views, the summary."""
 
 import csv
-import gzip
 import json
 import shutil
 from dataclasses import replace
@@ -9,6 +8,7 @@ from dataclasses import replace
 import pytest
 import yaml
 from helpers import tiny_sweep
+from helpers.results_folder import predictions
 
 from kp_helpers import config, evaluate
 from kp_helpers.notebook.sweeps import plan
@@ -118,8 +118,7 @@ def test_a_job_is_the_sweep_of_its_settings(done, file, tiny_sd, tiny_threedpw):
     for run in range(2):
         variants = [evaluate.Variant("coupled")]
         expected += evaluate.sweep(tiny_sd, base, sets, "head", job.settings, variants, run)
-    with gzip.open(done / job.folder / "predictions.csv.gz", "rt") as rows:
-        found = list(csv.DictReader(rows))
+    found = predictions(done / job.folder)
     assert [(row["image"], row["method"]) for row in found] == [
         (one.sample.name, one.method) for one in expected
     ]

@@ -17,7 +17,7 @@ from kp_helpers.attention.layers import AttentionError
 
 ROWS_NUMBERS = {"cpu": 2**22, "cuda": 2**26}
 """Numbers that the rows taken at a time may hold, over all heads and tokens of one image: 16 megabytes, which
-stay near a processor; 256 on a GPU, where each call costs more than what it computes.
+stay near a processor; 256 on a GPU, which is to have few calls of many numbers.
 """
 KEPT_NUMBERS = {"cpu": 2**24, "cuda": 2**27}
 """Numbers up to which all shares, of every layer and image, are kept for the backward pass: 64 megabytes, 512

@@ -1,5 +1,7 @@
 """A results folder with runs of the protocol and of an ablation, whose numbers are made up and known."""
 
+import csv
+import gzip
 from pathlib import Path
 
 import pandas as pd
@@ -56,3 +58,9 @@ def save(
         for name in figures:
             folder.file(f"figures/{name}.png").write_bytes(b"\x89PNG")
     return folder.path
+
+
+def predictions(run: Path) -> list[dict[str, str]]:
+    """The rows of a run's `predictions.csv.gz`."""
+    with gzip.open(run / "predictions.csv.gz", "rt") as rows:
+        return list(csv.DictReader(rows))
